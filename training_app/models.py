@@ -1,0 +1,162 @@
+"""TrainingRun > Checkpoint, and the registry: Model > ModelVersion > Promotion."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.indexes import GinIndex
+from django.db import models
+from django.utils import timezone
+
+from controlplane.access.models import Project, ProjectOwned, User
+
+from datasets_app.models import MadeByJob, ShardSet, Tokenizer
+
+
+class TrainingRunQuerySet(models.QuerySet["TrainingRun"]):
+    def for_list(self, project: Project) -> TrainingRunQuerySet:
+        return (
+            self.filter(project=project)
+            .select_related("job", "shard_set__dataset_version__dataset", "shard_set__tokenizer", "created_by")
+            .order_by("-created_at", "-id")
+        )
+
+
+class TrainingRun(MadeByJob):
+    """One training: shards and a recipe in, a model directory out. The recipe is worker.specs.TrainRecipe as JSON."""
+
+    name = models.CharField(max_length=80)
+    shard_set = models.ForeignKey(ShardSet, models.PROTECT, related_name="runs")
+    recipe = models.JSONField()
+    tags = ArrayField(models.CharField(max_length=40), default=list, blank=True)
+    notes = models.TextField(blank=True)
+    # The last value of each metric, written by the relay's sink: what the runs table sorts and searches by.
+    metrics = models.JSONField(default=dict)
+
+    objects = TrainingRunQuerySet.as_manager()
+
+    class Meta:
+        constraints: ClassVar = [models.UniqueConstraint(fields=["project", "name"], name="run_name_once")]
+        indexes: ClassVar = [
+            models.Index(fields=["project", "-created_at", "-id"], name="run_list"),
+            GinIndex(fields=["tags"], name="run_tags"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Checkpoint(models.Model):
+    """A point from which training can continue, on the worker's disk."""
+
+    run = models.ForeignKey(TrainingRun, models.CASCADE, related_name="checkpoints")
+    step = models.PositiveBigIntegerField()
+    path = models.CharField(max_length=500)
+    n_bytes = models.BigIntegerField()
+    at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        constraints: ClassVar = [models.UniqueConstraint(fields=["run", "step"], name="checkpoint_once_a_step")]
+
+    def __str__(self) -> str:
+        return f"{self.run} at step {self.step}"
+
+
+class Model(ProjectOwned):
+    """A name in the registry; its versions are the models."""
+
+    name = models.SlugField(max_length=80)
+    description = models.TextField(blank=True)
+
+    class Meta:
+        constraints: ClassVar = [models.UniqueConstraint(fields=["project", "name"], name="model_name_once")]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class ModelVersionQuerySet(models.QuerySet["ModelVersion"]):
+    def for_list(self, project: Project) -> ModelVersionQuerySet:
+        return (
+            self.filter(project=project)
+            .select_related("model", "run__shard_set__dataset_version__dataset", "tokenizer", "created_by")
+            .order_by("-created_at", "-id")
+        )
+
+
+class ModelVersion(ProjectOwned):
+    """name · vN · short hash: weights by content hash, with the tokenizer and decode settings they are always used with."""
+
+    model = models.ForeignKey(Model, models.PROTECT, related_name="versions")
+    number = models.PositiveIntegerField()
+    run = models.ForeignKey(TrainingRun, models.PROTECT, null=True, related_name="model_versions")
+    tokenizer = models.ForeignKey(Tokenizer, models.PROTECT, related_name="model_versions")
+    step = models.PositiveBigIntegerField(null=True)
+    uri = models.CharField(max_length=500)
+    sha256 = models.CharField(max_length=64)
+    n_parameters = models.BigIntegerField()
+    decode_settings = models.JSONField()  # worker.specs.DecodeSettings
+    notes = models.TextField(blank=True)
+
+    objects = ModelVersionQuerySet.as_manager()
+
+    class Meta:
+        constraints: ClassVar = [models.UniqueConstraint(fields=["model", "number"], name="model_version_once")]
+        indexes: ClassVar = [models.Index(fields=["project", "-created_at", "-id"], name="model_version_list")]
+
+    def __str__(self) -> str:
+        return f"{self.model.name} v{self.number}"
+
+    @property
+    def short_hash(self) -> str:
+        return self.sha256[:6]
+
+
+class Alias(models.TextChoices):
+    """Where a version stands; an alias names at most one version of a model at a time."""
+
+    CANDIDATE = "candidate", "candidate"
+    STAFF = "staff", "staff"
+    PRODUCTION = "production", "production"
+
+
+class PromotionQuerySet(models.QuerySet["Promotion"]):
+    def current(self, project: Project) -> PromotionQuerySet:
+        """The promotion in force of each (model, alias)."""
+        return (
+            self.filter(model__project=project, applied_at__isnull=False)
+            .order_by("model", "alias", "-applied_at", "-id")
+            .distinct("model", "alias")
+            .select_related("model", "to_version__model", "from_version")
+        )
+
+
+class Promotion(models.Model):
+    """An alias moved from one version to another. The newest applied row of (model, alias) says where the alias stands."""
+
+    model = models.ForeignKey(Model, models.PROTECT, related_name="promotions")
+    alias = models.CharField(max_length=12, choices=Alias.choices)
+    from_version = models.ForeignKey(ModelVersion, models.PROTECT, null=True, related_name="+")
+    to_version = models.ForeignKey(ModelVersion, models.PROTECT, related_name="promotions")
+    reason = models.TextField()
+    gate = models.JSONField(default=list)  # the rules as they stood: [{"rule", "passed", "detail"}]
+    is_override = models.BooleanField(default=False)
+    is_rollback = models.BooleanField(default=False)
+    requested_by = models.ForeignKey(User, models.PROTECT, null=True, related_name="+")
+    requested_at = models.DateTimeField(default=timezone.now)
+    applied_at = models.DateTimeField(null=True, blank=True)  # null: waits for the deployment to be ready
+
+    objects = PromotionQuerySet.as_manager()
+
+    class Meta:
+        constraints: ClassVar = [
+            models.CheckConstraint(condition=models.Q(alias__in=Alias.values), name="promotion_alias_is_known"),
+            models.CheckConstraint(condition=~models.Q(reason=""), name="promotion_has_a_reason"),
+        ]
+        indexes: ClassVar = [models.Index(fields=["model", "alias", "-applied_at"], name="promotion_current")]
+
+    def __str__(self) -> str:
+        return f"{self.to_version} to {self.alias}"
+
+

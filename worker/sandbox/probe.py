@@ -1,0 +1,53 @@
+"""Finds out how strongly code can be isolated on this machine, by isolating some.
+
+A kernel that has namespaces may still refuse them (sysctls, AppArmor, a container's filter), so only a program that ran is
+believed. The answer holds for the life of this process.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import os
+
+from worker.sandbox import landlock
+from worker.sandbox.helper import SANDBOX_UID
+from worker.sandbox.slots import Isolation, SandboxUnavailable, run
+from worker.sandbox.verdict import Limits, Program
+
+# Beside running at all: honest work must be possible, or everything would "hold" by being refused.
+_CANARY = Program(
+    "with open('canary.txt', 'w') as file:\n    file.write('sings')\nassert open('canary.txt').read() == 'sings'"
+)
+_LEVELS = ("bubblewrap", "landlock")
+
+
+@functools.cache
+def probe() -> Isolation:
+    """The strongest level that works here; level "none" where nothing does, with every refusal in `detail`."""
+    abi, refusals = landlock.find_abi(), []
+    for level in _LEVELS:
+        detail = _refusal(level, abi)
+        if detail is None:
+            return Isolation(level, "; ".join(refusals), abi, seccomp=True, uid=_uid())
+        refusals.append(f"{level}: {detail}")
+    return Isolation("none", "; ".join(refusals), abi, seccomp=False, uid=_uid())
+
+
+def accept_unsafe(isolation: Isolation) -> Isolation:
+    """Where there is no isolation, run with limits only; the level says so from then on. Real isolation is kept as it is."""
+    return isolation if isolation.level != "none" else dataclasses.replace(isolation, level="unsafe")
+
+
+def _refusal(level: str, abi: int) -> str | None:
+    if level == "landlock" and abi < landlock.LEAST_ABI:
+        return f"Landlock ABI {abi}, at least {landlock.LEAST_ABI} is needed"
+    try:
+        verdict = run(_CANARY, Limits(), Isolation(level, "", abi, seccomp=True, uid=_uid()))
+    except SandboxUnavailable as unavailable:
+        return str(unavailable)
+    return None if verdict.outcome == "passed" else f"{verdict.outcome}, {verdict.detail}"
+
+
+def _uid() -> int:
+    return SANDBOX_UID if os.geteuid() == 0 else os.getuid()
