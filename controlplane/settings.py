@@ -117,6 +117,8 @@ RQ_QUEUES = {
 # ---- the engine room -------------------------------------------------------------------------------------------------
 
 JOB_LEASE_SECONDS = env_int("JOB_LEASE_SECONDS", 8)  # a worker silent for longer is dead; noticed within 10 s
+JOB_STOP_GRACE_SECONDS = env_int("JOB_STOP_GRACE_SECONDS", 30)  # from the stop file to SIGTERM; SIGKILL 5 s later
+WORKER_COMMAND = [str(WORKER_PYTHON), "-m", "worker"]  # a stage and its directory follow
 JOB_CONCURRENCY = {"train_model": env_int("JOB_CONCURRENCY_TRAIN_MODEL", 1)}  # per kind; kinds not named are unbounded
 
 # ---- Django ----------------------------------------------------------------------------------------------------------
@@ -162,6 +164,7 @@ AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contri
 AXES_FAILURE_LIMIT = 8
 AXES_VERBOSE = False  # or every command begins with a line of its own
 AXES_COOLOFF_TIME = 0.25  # hours
+AXES_LOCKOUT_TEMPLATE = "access/locked_out.html"
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}

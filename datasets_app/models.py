@@ -58,6 +58,10 @@ class MadeByJob(ProjectOwned):
     def is_ready(self) -> bool:
         return self.sha256 is not None
 
+    @property
+    def short_hash(self) -> str:
+        return (self.sha256 or "")[:6]
+
 
 class DatasetVersionQuerySet(models.QuerySet["DatasetVersion"]):
     def ready(self) -> DatasetVersionQuerySet:

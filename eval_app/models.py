@@ -50,6 +50,32 @@ class Evaluation(MadeByJob):
     def __str__(self) -> str:
         return f"{self.suite} of {self.model_version}"
 
+    @property
+    def pass_at_1(self) -> float:
+        """Share of problems solved at the first try, 0 to 1; only a ready evaluation has it."""
+        return float(self.summary["pass_at_k"]["1"]["value"])
+
+    @property
+    def held_out_bits_per_byte(self) -> float | None:
+        """Over all languages of the held-out split; None when no dataset was given."""
+        held_out = self.summary.get("held_out") or {}
+        return held_out.get("held_out", {}).get("all", {}).get("bits_per_byte")
+
+    def is_comparable_with(self, other: Evaluation) -> bool:
+        return not self.differences(other)
+
+    def differences(self, other: Evaluation) -> list[str]:
+        """What would make comparing the two scores wrong: the names of what differs."""
+        ours, theirs = self.summary, other.summary
+        named = {
+            "suite": (self.suite_id, other.suite_id),
+            "suite version": (ours["suite"]["version"], theirs["suite"]["version"]),
+            "isolation": (ours["isolation"]["level"], theirs["isolation"]["level"]),
+            "decode settings": (ours["decode"], theirs["decode"]),
+            "problems": (ours["n_problems"], theirs["n_problems"]),
+        }
+        return [name for name, (one, two) in named.items() if one != two]
+
 
 class SampleResult(models.Model):
     """One generated program and its verdict."""

@@ -22,9 +22,10 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from asgiref.sync import async_to_sync
 from django.conf import settings
+from tritonclient import utils as triton_types
 from tritonclient.grpc import InferInput
 from tritonclient.grpc.aio import InferenceServerClient
-from tritonclient.utils import InferenceServerException, triton_to_np_dtype
+from tritonclient.utils import InferenceServerException
 
 from playground_app.completions import Chunk, CompletionRequest
 
@@ -63,11 +64,13 @@ class Declared:
     batched: bool
 
     def tensor(self, name: str, values: list[Any]) -> InferInput:
+        """One row of `values` under the declared type; text becomes UTF-8."""
         kind = self.inputs[name]
-        array = np.array([v.encode() if isinstance(v, str) else v for v in values], dtype=triton_to_np_dtype(kind))
+        library: Any = triton_types  # untyped
+        array = np.array([v.encode() if isinstance(v, str) else v for v in values], library.triton_to_np_dtype(kind))
         array = array.reshape(1, -1) if self.batched else array
-        tensor = InferInput(name, list(array.shape), kind)
-        tensor.set_data_from_numpy(array)
+        make: Any = InferInput
+        tensor: InferInput = make(name, list(array.shape), kind).set_data_from_numpy(array)
         return tensor
 
 
@@ -78,7 +81,8 @@ class Triton:
         if not url:
             raise Unreachable("TRITON_URL is not set: no Triton is known.")
         self.url = url
-        self.client: Any = InferenceServerClient(url)
+        connect: Any = InferenceServerClient  # untyped
+        self.client = connect(url)
         self.declared: dict[tuple[str, str], Declared] = {}
 
     async def close(self) -> None:

@@ -28,6 +28,7 @@ class TrainingRun(MadeByJob):
 
     name = models.CharField(max_length=80)
     shard_set = models.ForeignKey(ShardSet, models.PROTECT, related_name="runs")
+    model = models.ForeignKey("Model", models.PROTECT, related_name="runs")  # the name its result is registered under
     recipe = models.JSONField()
     tags = ArrayField(models.CharField(max_length=40), default=list, blank=True)
     notes = models.TextField(blank=True)

@@ -35,9 +35,14 @@ class Context:
     def out(self) -> Path:
         return _made(self.job_dir / "out")
 
+    @property
+    def stop_file(self) -> Path:
+        """For code that outlives this object, in another thread or process; its being there is the request."""
+        return self.job_dir / "stop"
+
     def stop_requested(self) -> bool:
         """Somebody pressed Stop: save, report StageStopped, return."""
-        return (self.job_dir / "stop").exists()
+        return self.stop_file.exists()
 
     def fetch(self, artifact: ArtifactRef) -> Path:
         """A local folder with an input's files."""

@@ -17,6 +17,7 @@ CODES: dict[str, str] = {
     "tokenizer:user:vocabulary-too-small": "A vocabulary of {asked} cannot hold the {needed} byte and special tokens; ask for more.",
     "tokenizer:user:not-enough-text": "The dataset gives only {reached} of the {asked} tokens asked for; lower the vocabulary or add text.",
     "tokenizer:user:hash-mismatch": "The {what} was made with tokenizer {theirs}, not with {ours}. Rebuild it with the same tokenizer.",
+    "shards:user:bad-request": "The shards cannot be built as asked: {detail}",
     "shards:user:no-samples": "The dataset is shorter than one sequence of {sequence_length} tokens.",
     "training:user:unknown-recipe": "There is no recipe called {name}. Known: {known}.",
     "training:user:bad-recipe": "The recipe does not hold together: {detail}",

@@ -195,6 +195,8 @@ class EvaluateModel:
     max_problems: int | None = None
     timeout_seconds: float = 5.0
     allow_unsafe: bool = False
+    engine: str = "openvino"  # as in DeployModel: a score is of what people will see
+    quantise: str = "int8"
 
 
 # ---- deploy_model --------------------------------------------------------------------------------------------------

@@ -80,7 +80,7 @@ class ProjectOwned(models.Model):
 
 
 class ApiToken(models.Model):
-    """A token for scripts: shown once, kept as a hash, bound to one person and one project, never beyond that person's role."""
+    """A token for scripts: shown once, kept as a hash, for one person in one project, never beyond their role."""
 
     class Scope(models.TextChoices):
         READ = "read", "read"
@@ -137,4 +137,3 @@ class AuditEntry(models.Model):
 
     def __str__(self) -> str:
         return f"{self.actor or 'the yard'} {self.action} {self.object_name}"
-

@@ -14,6 +14,7 @@ from django.db import models
 from django.utils import timezone
 
 from controlplane.access.models import Project, User
+from controlplane.jobs.metrics import MetricPointQuerySet
 
 
 class Status(models.TextChoices):
@@ -72,6 +73,7 @@ class Job(models.Model):
     progress_total = models.FloatField(null=True, blank=True)
     progress_unit = models.CharField(max_length=20, blank=True)
     progress_rate = models.FloatField(null=True, blank=True)  # units a second, smoothed
+    progress_at = models.DateTimeField(null=True, blank=True)  # of the last report, by the stage's clock
     failure_code = models.CharField(max_length=60, blank=True)
     failure_message = models.TextField(blank=True)
 
@@ -111,9 +113,25 @@ class Job(models.Model):
     def is_active(self) -> bool:
         return self.status in ACTIVE
 
+    @property
+    def eta_seconds(self) -> float | None:
+        """Seconds until `progress_total` at the present rate; None while either is not known."""
+        if self.status != Status.RUNNING or not self.progress_total or not self.progress_rate:
+            return None
+        return max(0.0, self.progress_total - self.progress_done) / self.progress_rate
+
+    @property
+    def progress_percent(self) -> int | None:
+        if not self.progress_total:
+            return None
+        return min(100, int(100 * self.progress_done / self.progress_total))
+
 
 class JobEvent(models.Model):
-    """What happened, in order. Stage events carry the stage's `seq`; the control plane's own (job.queued, ...) carry none."""
+    """What happened, in order. Stage events carry the stage's `seq`; the control plane's own (job.queued, ...) none.
+
+    metrics.logged and progress.made are not kept here, they would be most of the table: see MetricPoint and Job.
+    """
 
     job = models.ForeignKey(Job, models.CASCADE, related_name="events")
     attempt = models.PositiveSmallIntegerField()
@@ -138,6 +156,8 @@ class MetricPoint(models.Model):
     step = models.BigIntegerField()
     value = models.FloatField()
     at = models.DateTimeField()
+
+    objects = MetricPointQuerySet.as_manager()
 
     class Meta:
         constraints: ClassVar = [

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from django.db import models
+from django.urls import reverse
 
 from controlplane.access.models import Project, ProjectOwned
 from datasets_app.models import DatasetVersion, ShardSet, Tokenizer
@@ -64,3 +65,6 @@ class Pipeline(ProjectOwned):
 
     def __str__(self) -> str:
         return self.name
+
+    def get_absolute_url(self) -> str:
+        return reverse("pipeline:pipeline", args=[self.project.slug, self.pk])

@@ -10,16 +10,17 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 
-from controlplane.pipeline.services import environments, logs, ports, supervisor
+from controlplane.pipeline.services import environments, locks, logs, ports, status, supervisor
 from controlplane.pipeline.services.accounts import ServiceError
 from controlplane.pipeline.services.child import Child
 from controlplane.pipeline.services.procfile import Entry, read_procfile
 from controlplane.pipeline.services.startup import Address, child_environment, names_of, processes
-from controlplane.pipeline.services.state import YardState, is_running, read_state
+from controlplane.pipeline.services.state import LOCK_FILE, YardState, is_running, read_state
 from controlplane.pipeline.services.supervisor import Stopped, Supervisor
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -180,6 +181,21 @@ def test_kill_9_of_the_supervisor_leaves_nothing_running(tmp_path: Path) -> None
         child = int(running.stdout.readline())
         running.kill()
     await_gone(child)
+
+
+def test_the_status_page_is_told_what_the_supervisor_knows(tmp_path: Path, settings: Any) -> None:
+    settings.STATE_DIR = tmp_path
+    assert status.processes() == []
+    lock = locks.take(tmp_path / LOCK_FILE)
+    with Supervisor(tmp_path, "", os.getpid(), print) as yard:
+        yard.start([shell(tmp_path, "worker", "sleep 600"), shell(tmp_path, "broken", "exit 2")])
+        yard.await_healthy({"worker"}, 30)
+        tend_until(yard, lambda: yard.children[1].process is None)
+        worker, broken = status.processes()
+        assert (worker.name, worker.state, worker.restarts) == ("worker", "ready", 0)
+        assert (broken.name, broken.state, broken.last_exit) == ("broken", "crashed", "exit 2")
+    os.close(lock)
+    assert status.processes() == []
 
 
 def test_a_dead_supervisor_does_not_count_as_running(tmp_path: Path) -> None:

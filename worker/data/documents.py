@@ -1,10 +1,11 @@
 """What a document is: its columns, its identity, and the one way its files are written.
 
-A document's id is a hash of (source, path, bytes of the file), so that it is the same in every dataset version that holds
-the file unchanged, and a dropped row carries the id that it would have had. A file dropped before it was read has the id of
-(source, path) and no bytes.
+A document's id is a hash of (source, path, bytes of the file), so that it is the same in every dataset version that
+holds the file unchanged, and a dropped row carries the id that it would have had. A file dropped before it was read
+has the id of (source, path) and no bytes.
 
-Byte-identical output rests on WRITER_OPTIONS and on the pinned pyarrow: another release may encode the same rows otherwise.
+Byte-identical output rests on WRITER_OPTIONS and on the pinned pyarrow: another release may encode the same rows
+otherwise.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 TRAIN, HELD_OUT, HELD_OUT_SOURCE = "train", "held_out", "held_out_source"
+# The source of completions that people accepted (worker.data.feedback).
+FEEDBACK = "feedback"
 SPLITS = (TRAIN, HELD_OUT, HELD_OUT_SOURCE)
 
 DOCUMENT = pa.schema(

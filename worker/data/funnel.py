@@ -1,4 +1,4 @@
-"""How many rows and bytes each step took and let through, and why it stopped the others. Funnels add up: totals are sums."""
+"""How many rows and bytes each step took and let through, and why it stopped the others. Totals are sums."""
 
 from __future__ import annotations
 

@@ -4,11 +4,11 @@
     read, encoding, lines, redaction  per shard of files, over Daft (worker.data.shard)
     deduplication, parts              on ids and hashes, then per range of ids (worker.data.publish)
 
-Redaction runs before deduplication, and the split is a hash of the redacted content: files that differ in nothing but an address
-are one document, and cannot stand on both sides of the split.
+Redaction runs before deduplication, and the split is a hash of the redacted content: files that differ in nothing
+but an address are one document, and cannot stand on both sides of the split.
 
-The same files and recipe give the same bytes, whatever the number of threads and wherever the folders lie. It does not look for near
-duplicates, parse files or detect licences.
+The same files and recipe give the same bytes, whatever the number of threads and wherever the folders lie. It does
+not look for near duplicates, parse files or detect licences.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ def choose(found: Sequence[Found], spec: IngestDataset, funnel: Funnel) -> tuple
 
 
 def sample(listing: pa.Table, recipe: IngestRecipe, funnel: Funnel) -> tuple[pa.Table, pa.Table]:
-    """Files in the order of a seeded hash of their names until `max_total_bytes` is full: a larger total only adds files."""
+    """Files by a seeded hash of their names until `max_total_bytes` is full: a larger total only adds files."""
     if recipe.max_total_bytes is None:
         return listing, DROPPED.empty_table()
     names = zip(listing["source"].to_pylist(), listing["path"].to_pylist(), strict=True)
@@ -123,7 +123,7 @@ def _clean(shards: Sequence[shard.Shard], terms: shard.Terms, n_files: int, cont
     by_key = {item.key: item for item in shards}
     n_in = {key: pq.read_metadata(item.listing).num_rows for key, item in by_key.items()}
     done = n_done = 0
-    for key in map_tasks(lambda key: shard.clean(by_key[key], terms), list(by_key), context.stop_requested):
+    for key in map_tasks(lambda key: shard.clean(by_key[key], terms), list(by_key), context.stop_file):
         done, n_done = done + n_in[key], n_done + 1
         context.progress(done, n_files, "files")
     if n_done < len(by_key):

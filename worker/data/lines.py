@@ -1,7 +1,7 @@
 """Lengths of lines and shares of letters for a whole Arrow batch at once, in numpy over the batch's UTF-8 buffer.
 
-A Python loop over characters does 20-30 MB/s and holds the interpreter lock; these passes do some hundred MB/s. Lengths are
-in characters (code points), as in the Codex paper, not bytes.
+A Python loop over characters does 20-30 MB/s and holds the interpreter lock; these passes do some hundred MB/s.
+Lengths are in characters (code points), as in the Codex paper, not bytes.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _ASCII_ALPHANUMERIC[[c for c in range(128) if chr(c).isalnum()]] = True
 
 @dataclass(frozen=True)
 class LineStatistics:
-    """Per document: how many lines, the longest and the mean; `lengths` holds those of every line of the batch, in order.
+    """Per document: how many lines, the longest and the mean; `lengths` holds every line of the batch, in order.
 
     A trailing newline ends the last line and begins none; an empty document has no line.
     """
@@ -47,8 +47,8 @@ def line_statistics(content: pa.StringArray) -> LineStatistics:
     """Statistics of every document of a batch of text whose newlines are "\\n"."""
     data, offsets = buffer_of(content)
     n_lines, ends = _line_ends(data, offsets)
-    position = _character_positions(data)
-    lengths = position[ends] - position[_line_starts(ends, offsets, n_lines)]
+    starts = _line_starts(ends, offsets, n_lines)
+    lengths = ends - starts - _count_between(_continuations(data), starts, ends)
     document = np.repeat(np.arange(len(n_lines)), n_lines)
     longest = np.zeros(len(n_lines), np.int64)
     np.maximum.at(longest, document, lengths)
@@ -59,35 +59,36 @@ def line_statistics(content: pa.StringArray) -> LineStatistics:
 def alphanumeric_share(content: pa.StringArray) -> npt.NDArray[np.float64]:
     """Letters and digits (str.isalnum) over all characters; 0 for an empty document."""
     data, offsets = buffer_of(content)
-    counted = np.concatenate([[0], np.cumsum(_ASCII_ALPHANUMERIC[data], dtype=np.int64)])
-    share = (counted[offsets[1:]] - counted[offsets[:-1]]) / np.maximum(np.diff(offsets), 1)
-    foreign = np.concatenate([[0], np.cumsum(data >= 0x80, dtype=np.int64)])
+    sizes, share = np.diff(offsets), np.zeros(len(content))
+    filled = sizes > 0
+    share[filled] = np.add.reduceat(_ASCII_ALPHANUMERIC[data], offsets[:-1][filled], dtype=np.int64) / sizes[filled]
+    foreign = _count_between(np.flatnonzero(data >= 0x80), offsets[:-1], offsets[1:])
     # The byte table knows ASCII only; the few documents with other characters are counted one by one.
-    for row in np.flatnonzero(foreign[offsets[1:]] > foreign[offsets[:-1]]):
+    for row in np.flatnonzero(foreign):
         text = content[int(row)].as_py()
         share[row] = sum(map(str.isalnum, text)) / len(text)
-    return np.asarray(share, np.float64)
+    return share
 
 
-def log_histogram(values: npt.NDArray[np.integer]) -> Ints:
+def log_histogram(values: Ints) -> Ints:
     """Counts by power of two: bin 0 holds 0, bin k holds 2^(k-1) to 2^k - 1; 40 bins."""
     bins = np.ceil(np.log2(np.asarray(values, np.float64) + 1)).astype(np.int64)
     return np.bincount(np.minimum(bins, 39), minlength=40).astype(np.int64)
 
 
 def _line_ends(data: npt.NDArray[np.uint8], offsets: Ints) -> tuple[Ints, Ints]:
-    """(lines of each document, end of each line): the position of its newline, or its document's end where none follows."""
+    """(lines of each document, end of each line): its newline, or its document's end where none follows."""
     newlines = np.flatnonzero(data == NEWLINE).astype(np.int64)
-    in_document = np.diff(np.searchsorted(newlines, offsets))
+    in_document = np.diff(np.searchsorted(newlines, offsets)).astype(np.int64)
     is_open = np.diff(offsets) > 0
     is_open[is_open] = data[offsets[1:][is_open] - 1] != NEWLINE
-    n_lines = in_document + is_open
+    n_lines = in_document + is_open.astype(np.int64)
     is_open_line = np.zeros(int(n_lines.sum()), dtype=bool)
     is_open_line[np.cumsum(n_lines)[is_open] - 1] = True
     ends = np.empty(len(is_open_line), np.int64)
     ends[is_open_line] = offsets[1:][is_open]
     ends[~is_open_line] = newlines
-    return n_lines, ends
+    return np.asarray(n_lines, np.int64), ends
 
 
 def _line_starts(ends: Ints, offsets: Ints, n_lines: Ints) -> Ints:
@@ -99,8 +100,11 @@ def _line_starts(ends: Ints, offsets: Ints, n_lines: Ints) -> Ints:
     return starts
 
 
-def _character_positions(data: npt.NDArray[np.uint8]) -> Ints:
-    """How many characters begin before byte i, for i from 0 to len(data)."""
-    if not (data >= 0x80).any():
-        return np.arange(len(data) + 1, dtype=np.int64)
-    return np.concatenate([[0], np.cumsum((data & 0xC0) != 0x80, dtype=np.int64)])
+def _continuations(data: npt.NDArray[np.uint8]) -> Ints:
+    """Positions of the bytes that begin no character. Few in code, so counting them beats numbering every byte."""
+    return np.flatnonzero((data & 0xC0) == 0x80).astype(np.int64)
+
+
+def _count_between(positions: Ints, starts: Ints, ends: Ints) -> Ints:
+    """How many of the sorted positions lie in each [start, end)."""
+    return np.searchsorted(positions, ends) - np.searchsorted(positions, starts)

@@ -1,7 +1,7 @@
 """Merges what the shards kept into the published parts: documents sorted by id over all parts, duplicates left out.
 
-Ids are uniform, so a part is a range of ids and can be made alone from the row groups that touch its range: memory is one
-part, whatever the size of the dataset. Each part comes with sums for the statistics.
+Ids are uniform, so a part is a range of ids and can be made alone from the row groups that touch its range: memory
+is one part, whatever the size of the dataset. Each part comes with sums for the statistics.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ PART_BYTES = 64_000_000
 
 @dataclass(frozen=True)
 class Plan:
-    """inputs: Parquet files with DOCUMENT's columns and perhaps `redactions`; left_out: sorted ids; parts of about PART_BYTES."""
+    """inputs: Parquet files with DOCUMENT's columns and perhaps `redactions`; left_out: ids of duplicates."""
 
     inputs: Sequence[Path]
     left_out: pa.Array

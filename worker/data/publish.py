@@ -1,8 +1,8 @@
 """From cleaned documents to the dataset folder, for every stage that makes one.
 
-data/part-00000.parquet ...   DOCUMENT, sorted by id over all parts
-dropped.parquet               DROPPED, sorted by id: no content but the few redacted examples
-statistics.json               the funnel, reasons with examples, languages, splits, histograms, redactions, the recipe
+data/part-00000.parquet ...   DOCUMENT, sorted by id over all parts dropped.parquet               DROPPED, sorted by
+id: no content but the few redacted examples statistics.json               the funnel, reasons with examples,
+languages, splits, histograms, redactions, the recipe
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def _write_parts(plan: parts.Plan, context: Context) -> None:
     context.enter("write the dataset")
     names = [str(part) for part in range(plan.n_parts)]
     done = 0
-    for _ in map_tasks(lambda name: parts.write_part(plan, int(name)), names, context.stop_requested):
+    for _ in map_tasks(lambda name: parts.write_part(plan, int(name)), names, context.stop_file):
         done += 1
         context.progress(done, plan.n_parts, "parts")
     if done < plan.n_parts:

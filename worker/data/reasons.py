@@ -35,6 +35,7 @@ REASONS: dict[str, Reason] = {
     "few-alphanumerics": Reason("lines", "Too small a share of its characters are letters or digits.", "share"),
     "duplicate": Reason("deduplication", "Equal content was kept under another path or source."),
     "bad-row": Reason("feedback", "The line is not an object with the fields of a completion.", "line number"),
+    "repeated-row": Reason("feedback", "The same completion came twice, or the base dataset has it already."),
     "not-accepted": Reason("feedback", "Nobody accepted this completion."),
 }
 

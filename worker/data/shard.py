@@ -1,7 +1,8 @@
 """One shard of files through the steps: the unit of work, of resume and of parallelism.
 
-A shard is a listing of at most SHARD_FILES files or SHARD_BYTES bytes, written once and named by a hash of what it lists and of the
-recipe. Cleaning it makes three files of that name, the report last; where the report is, the work is done:
+A shard is a listing of at most SHARD_FILES files or SHARD_BYTES bytes, written once and named by a hash of what it
+lists and of the recipe. Cleaning it makes three files of that name, the report last; where the report is, the work
+is done:
 
     <key>.parquet            documents, sorted by id, with a column `redactions`
     <key>.dropped.parquet    the rows that went no further
@@ -158,12 +159,12 @@ def finish(batch: pa.RecordBatch, terms: Terms) -> pa.Table:
 
 
 def read_files(batch: pa.RecordBatch, roots: Mapping[str, str]) -> steps.Judged:
-    """Adds `raw` and `id`. A file that cannot be read, or is not what was listed, is dropped with the system's words."""
+    """Adds `raw` and `id`. A file that cannot be read, or is not what was listed, is dropped in the system's words."""
     raws, details = [], []
     for source, path, size in zip(
         *(batch[name].to_pylist() for name in ("source", "raw_path", "size_bytes")), strict=True
     ):
-        raw, detail = _read(os.path.join(os.fsencode(roots[source]), path), size)
+        raw, detail = _read(os.fsencode(roots[source]) + b"/" + path, size)
         raws.append(raw)
         details.append(detail)
     names = zip(batch["source"].to_pylist(), batch["path"].to_pylist(), raws, strict=True)
@@ -194,7 +195,7 @@ def _excerpt(content: str | None) -> str | None:
 def _read(path: bytes, size: int) -> tuple[bytes | None, str | None]:
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-        with open(descriptor, "rb") as file:
+        with os.fdopen(descriptor, "rb") as file:
             raw = file.read(size + 1)
     except OSError as error:
         return None, error.strerror or type(error).__name__

@@ -2,8 +2,8 @@
 
     a step:   (batch, recipe) -> Judged(batch, reason, measured)
 
-`reason` is null for the rows that go on; `measured` is the number that decided. Of the reasons that fit a row the first is given.
-No step knows of files, shards or the engine that runs it.
+`reason` is null for the rows that go on; `measured` is the number that decided. Of the reasons that fit a row the
+first is given. No step knows of files, shards or the engine that runs it.
 """
 
 from __future__ import annotations
@@ -69,7 +69,9 @@ def encoding(batch: pa.RecordBatch, recipe: IngestRecipe) -> Judged:
         ),
         "carriage-return": sum(d.reason is None and b"\r" in raw for d, raw in zip(decoded, raws, strict=True)),
     }
-    batch = _with_content(batch.drop_columns(["raw"]), [d.content and d.content.encode() for d in decoded])
+    batch = _with_content(
+        batch.drop_columns(["raw"]), [None if d.content is None else d.content.encode() for d in decoded]
+    )
     return _judged(batch, [d.reason for d in decoded], [d.measured for d in decoded], changed)
 
 
@@ -106,7 +108,7 @@ class Decoded:
 
 
 def decode(raw: bytes) -> Decoded:
-    """Text of a file's bytes: UTF-8 only. A legacy charset is refused, not guessed: guessing turned KOI8-R into garbage."""
+    """Text of a file's bytes, UTF-8 only. A legacy charset is refused: guessing one turned KOI8-R into garbage."""
     if raw.startswith(OTHER_BYTE_ORDER_MARKS):
         return Decoded(None, "not-utf8", 0.0)
     nul = raw.find(b"\0")

@@ -1,8 +1,9 @@
 """Which files a source has: a sorted listing, made without opening one of them.
 
-Symbolic links are not followed. Inside the source their target is listed at its own place; outside it the target is not part of
-what somebody chose to share (a link to ~/.ssh must not become training text); and no loop can form. A folder that is itself
-another source of the same ingest belongs to that one, so a held-out package inside site-packages stays held out.
+Symbolic links are not followed. Inside the source their target is listed at its own place; outside it the target is
+not part of what somebody chose to share (a link to ~/.ssh must not become training text); and no loop can form. A
+folder that is itself another source of the same ingest belongs to that one, so a held-out package inside
+site-packages stays held out.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ SKIPPED_FOLDERS = frozenset({".git", ".hg", ".svn", ".bzr", "__pycache__"})
 
 @dataclass(frozen=True)
 class Found:
-    """One thing met on a walk. `problem` is a reason code, or None for a regular file. `path` is relative, with slashes.
+    """One thing met on a walk. `problem` is a reason code, None for a regular file. `path` is relative, with slashes.
 
     `raw_path` has surrogates where the name is not UTF-8 and opens the file; `path` shows those bytes as \\xNN.
     """
@@ -37,7 +38,7 @@ class Found:
 
 
 def walk(source: SourceSpec, others: Sequence[SourceSpec] = ()) -> list[Found]:
-    """All things under the source's location, sorted by path. Raises StageFailure when the location cannot be listed."""
+    """All things under the source's location, by path. Raises StageFailure when the location cannot be listed."""
     root = Path(source.location)
     try:
         next(os.scandir(root), None)
@@ -53,7 +54,7 @@ def _walk_folder(source: SourceSpec, root: str, folder: str, taken: set[str]) ->
     while pending:
         folder = pending.pop()
         try:
-            entries = list(os.scandir(os.path.join(root, folder)))
+            entries = list(os.scandir(f"{root}/{folder}"))
         except OSError as error:
             yield _found(source.name, folder, 0, 0, "unreadable-folder", _words(error))
             continue

@@ -3,12 +3,13 @@
     isolation = probe()
     verdict = run(Program("assert 1 + 1 == 2"), Limits(), isolation)
 
-Each program gets its own namespaces (bubblewrap), or where the machine refuses those, Landlock; always a seccomp filter,
-resource limits, a cleared environment, no network and a watcher outside. The strength that was available is part of every
-result. Nothing of this room knows what the program is for: suites and scores live in worker.evaluation.
+Each program gets its own namespaces (bubblewrap), or where the machine refuses those, Landlock; always a seccomp
+filter, resource limits, a cleared environment, no network and a watcher outside. The strength that was available is
+part of every result. Nothing of this room knows what the program is for: suites and scores live in worker.evaluation.
 
 What it does not do: hide the processor or the kernel from the program, or hold a program against itself. The proof of
-having passed is a secret kept in the program's own process; a program that searches its interpreter's memory for it can lie.
+having passed is a secret kept in the program's own process; a program that searches its interpreter's memory for it can
+lie.
 """
 
 from worker.sandbox.probe import accept_unsafe, probe

@@ -1,4 +1,5 @@
-"""The command line of one bubblewrap run: an empty root, the system's libraries read-only, and small memory-backed folders.
+"""The command line of one bubblewrap run: an empty root, the system's libraries read-only, and small memory-backed
+folders.
 
 Files go in through descriptors and nothing but the pipes comes out, so no folder of the host is writable inside.
 """
@@ -19,7 +20,7 @@ _NAMESPACES = ("user", "pid", "net", "ipc", "uts", "cgroup-try")
 ENVIRONMENT = {
     "PATH": "/usr/bin:/bin",
     "HOME": "/box",
-    "TMPDIR": "/tmp",  # noqa: S108: inside, this is the program's own
+    "TMPDIR": "/tmp",  # noqa: S108 (inside, this is the program's own)
     "LANG": "C.UTF-8",
     "PYTHONHASHSEED": "0",  # set order decides some completions: the same program gets the same verdict
 }
@@ -27,7 +28,9 @@ ENVIRONMENT = {
 
 @dataclass(frozen=True)
 class Interpreter:
-    """The Python that runs programs: its executable and prefix as the program sees them, and where the prefix is read from."""
+    """The Python that runs programs: its executable and prefix as the program sees them, and where the prefix is read
+    from.
+    """
 
     executable: str
     prefix: str
@@ -81,8 +84,9 @@ def _environment() -> list[str]:
 def _under_limits(limits: Limits) -> list[str]:
     """A shell that lowers the limits inside the new user namespace, where the count of processes starts at zero.
 
-    cpu: one second above the limit, since the watcher judges the whole tree and this only backs it up. File sizes are in
-    blocks of 512 bytes and memory in KiB, as POSIX and dash have it. `-p` is the number of processes in dash, `-u` in bash.
+    cpu: one second above the limit, since the watcher judges the whole tree and this only backs it up. File sizes are
+    in blocks of 512 bytes and memory in KiB, as POSIX and dash have it. `-p` is the number of processes in dash, `-u`
+    in bash.
     """
     settings = {
         "-c": 0,

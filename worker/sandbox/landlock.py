@@ -1,13 +1,15 @@
-"""Confinement without namespaces: a process restricts itself (Landlock, seccomp, limits) just before it becomes the program.
+"""Confinement without namespaces: a process restricts itself (Landlock, seccomp, limits) just before it becomes the
+program.
 
-Weaker than bubblewrap, and stamped so: the program's folder is on a real disk, watched and not sized; it sees no /proc and
-has no /tmp of its own; it shares the host's process ids. Source: Documentation/userspace-api/landlock.rst and
+Weaker than bubblewrap, and stamped so: the program's folder is on a real disk, watched and not sized; it sees no /proc
+and has no /tmp of its own; it shares the host's process ids. Source: Documentation/userspace-api/landlock.rst and
 include/uapi/linux/landlock.h; the same system call numbers on every architecture.
 """
 
 from __future__ import annotations
 
 import ctypes
+import math
 import os
 import resource
 import struct
@@ -58,9 +60,11 @@ def confine(interpreter_prefix: str, work: Path, abi: int) -> None:
 
 
 def limit_resources(limits: Limits) -> None:
-    """The same limits as bubblewrap's shell sets, but here NPROC counts all of this user's processes, so those are added."""
+    """The same limits as bubblewrap's shell sets, but here NPROC counts all of this user's processes, so those are
+    added.
+    """
     _check(_libc.prctl(_SET_DEATH_SIGNAL, 9, 0, 0, 0), "death signal")
-    cpu = int(limits.cpu_seconds) + 2
+    cpu = math.ceil(limits.cpu_seconds) + 1
     for kind, value in (
         (resource.RLIMIT_CORE, 0),
         (resource.RLIMIT_CPU, cpu),
@@ -102,7 +106,7 @@ def _count_own_threads() -> int:
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             if folder.stat().st_uid == uid:
-                count += len(os.listdir(folder / "task"))
+                count += sum(1 for _ in (folder / "task").iterdir())
         except (FileNotFoundError, ProcessLookupError, PermissionError):
             continue  # it ended meanwhile, or is hidden and so not ours
     return count

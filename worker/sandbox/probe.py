@@ -1,7 +1,7 @@
 """Finds out how strongly code can be isolated on this machine, by isolating some.
 
-A kernel that has namespaces may still refuse them (sysctls, AppArmor, a container's filter), so only a program that ran is
-believed. The answer holds for the life of this process.
+A kernel that has namespaces may still refuse them (sysctls, AppArmor, a container's filter), so only a program that ran
+is believed. The answer holds for the life of this process.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _LEVELS = ("bubblewrap", "landlock")
 @functools.cache
 def probe() -> Isolation:
     """The strongest level that works here; level "none" where nothing does, with every refusal in `detail`."""
-    abi, refusals = landlock.find_abi(), []
+    abi, refusals = landlock.find_abi(), list[str]()
     for level in _LEVELS:
         detail = _refusal(level, abi)
         if detail is None:
@@ -35,7 +35,9 @@ def probe() -> Isolation:
 
 
 def accept_unsafe(isolation: Isolation) -> Isolation:
-    """Where there is no isolation, run with limits only; the level says so from then on. Real isolation is kept as it is."""
+    """Where there is no isolation, run with limits only; the level says so from then on. Real isolation is kept as it
+    is.
+    """
     return isolation if isolation.level != "none" else dataclasses.replace(isolation, level="unsafe")
 
 

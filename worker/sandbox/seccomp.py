@@ -1,9 +1,9 @@
 """The system call filter, as the bytes of a classic BPF program (struct sock_filter[]).
 
-Written by hand because nothing is gained from libseccomp for a list this flat: load the architecture, load the number, one
-compare per refused call. Refused calls answer EPERM, so that honest programs get an exception and not a crash; foreign
-architectures and x32 are killed, since their numbers would slip past. Not here: what a path or an address may be, which is
-the work of the namespaces or of Landlock.
+Written by hand because nothing is gained from libseccomp for a list this flat: load the architecture, load the number,
+one compare per refused call. Refused calls answer EPERM, so that honest programs get an exception and not a crash;
+foreign architectures and x32 are killed, since their numbers would slip past. Not here: what a path or an address may
+be, which is the work of the namespaces or of Landlock.
 
 Numbers: arch/x86/entry/syscalls/syscall_64.tbl and include/uapi/asm-generic/unistd.h (aarch64). Source of the form:
 Documentation/userspace-api/seccomp_filter.rst.
@@ -99,7 +99,8 @@ _NUMBER, _ARCHITECTURE, _FIRST_ARGUMENT, _SECOND_ARGUMENT = 0, 4, 16, 24  # offs
 
 
 def build_filter(*, families: tuple[int, ...], signals: bool = True, machine: str = "") -> bytes:
-    """The filter for this machine. `families` are the socket families that may be opened; `signals=False` refuses kill and kin.
+    """The filter for this machine. `families` are the socket families that may be opened; `signals=False` refuses kill
+    and kin.
 
     Raises KeyError for a machine other than x86_64 and aarch64.
     """

@@ -1,7 +1,7 @@
 """Hands programs to helper processes: as many at once as there are callers, one program per helper at a time.
 
-A run that hit the wall clock without using its processor time was starved, or asleep. It is run once more with nothing else
-of ours beside it, so that a busy machine does not turn into failures of the model.
+A run that hit the wall clock without using its processor time was starved, or asleep. It is run once more with nothing
+else of ours beside it, so that a busy machine does not turn into failures of the model.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ LEVELS = ("bubblewrap", "landlock", "unsafe", "none")
 class Isolation:
     """How strongly programs are kept apart from this machine; part of every score.
 
-    level: "bubblewrap" (namespaces, seccomp, limits), "landlock" (no namespaces), "unsafe" (limits and a watcher only, asked for
-    by name) or "none" (nothing can be run). `detail` says what was found, in the words of whoever refused. `uid` is the user
-    that programs run as.
+    level: "bubblewrap" (namespaces, seccomp, limits), "landlock" (no namespaces), "unsafe" (limits and a watcher only,
+    asked for by name) or "none" (nothing can be run). `detail` says what was found, in the words of whoever refused.
+    `uid` is the user that programs run as.
     """
 
     level: str

@@ -18,7 +18,9 @@ ENDINGS = ("failed", "memory", "disk", "error")
 
 @dataclass(frozen=True)
 class Program:
-    """A whole program as text. It passes when its last statement has been reached. language: "python" is the only one so far."""
+    """A whole program as text. It passes when its last statement has been reached. language: "python" is the only one
+    so far.
+    """
 
     source: str
     language: str = "python"
@@ -28,9 +30,9 @@ class Program:
 class Limits:
     """What one program may use; the defaults hold every HumanEval solution with room to spare.
 
-    `cpu_seconds` judges: it is processor time of all its processes together. `wall_seconds` only ends the wait, and should be
-    several times as much, since a busy machine stretches it. `memory_bytes` is resident memory of the whole tree (pages shared
-    between forks counted once); `disk_bytes` is the size of each of the folders it can write to.
+    `cpu_seconds` judges: it is processor time of all its processes together. `wall_seconds` only ends the wait, and
+    should be several times as much, since a busy machine stretches it. `memory_bytes` is resident memory of the whole
+    tree (pages shared between forks counted once); `disk_bytes` is the size of each of the folders it can write to.
     """
 
     cpu_seconds: float = 5.0
@@ -44,15 +46,19 @@ class Limits:
 
     @property
     def address_space_bytes(self) -> int:
-        """Per process. Twice the resident limit and room for mapped libraries: a backstop between two looks of the watcher."""
+        """Per process. Twice the resident limit and room for mapped libraries: a backstop between two looks of the
+        watcher.
+        """
         return 2 * self.memory_bytes + 256 * MEBIBYTE
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What became of a program. `outcome` is one of OUTCOMES; times in seconds; stdout and stderr are the last 4 KB of each.
+    """What became of a program. `outcome` is one of OUTCOMES; times in seconds; stdout and stderr are the last 4 KB of
+    each.
 
-    `sandbox_failed` says that the program was never rightly run: it must not be counted as a failure of whoever wrote it.
+    `sandbox_failed` says that the program was never rightly run: it must not be counted as a failure of whoever wrote
+    it.
     """
 
     outcome: str

@@ -202,7 +202,7 @@ def _become(launch: Launch, out: int, err: int) -> NoReturn:
             signal.signal(number, signal.SIG_DFL)
         if launch.confine is not None:
             launch.confine()
-        os.execve(launch.argv[0], list(launch.argv), dict(launch.environment))
+        os.execve(launch.argv[0], list(launch.argv), dict(launch.environment))  # noqa: S606
     except OSError as error:
         os.write(2, f"cannot start: {error}\n".encode())
     finally:

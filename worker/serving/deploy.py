@@ -104,11 +104,11 @@ def _bring_up(placed: repository.Placed, url: str, waterfall: Waterfall) -> tupl
     with waterfall.phase("wait for server", may_stop=True):
         about = server.wait_live()
     with waterfall.phase("load"):
-        _load(server, placed)
-    try:
+        answers = _load(server, placed)
+    if answers:
         with waterfall.phase("warm up"):
-            server.canary(placed.name, placed.version, CANARY_TOKENS)
-    except CanaryFailed:
+            answers = _answers(server, placed)
+    if not answers:
         with waterfall.phase("heal"):
             _heal(server, placed)
     with waterfall.phase("canary"):
@@ -120,13 +120,23 @@ def _bring_up(placed: repository.Placed, url: str, waterfall: Waterfall) -> tupl
             raise StageFailure("serving:app:canary-failed", detail=error) from error
 
 
-def _load(server: Server, placed: repository.Placed) -> None:
+def _load(server: Server, placed: repository.Placed) -> bool:
+    """False when a version that was deployed before is refused: its process has died, and only unloading helps."""
     try:
         server.load(placed.name)
     except LoadRefused as error:
         if placed.fresh:  # what served before still serves; reloading would take it down for a version that is broken
             raise StageFailure("serving:app:load-failed", detail=error) from error
-        _heal(server, placed)
+        return False
+    return True
+
+
+def _answers(server: Server, placed: repository.Placed) -> bool:
+    try:
+        server.canary(placed.name, placed.version, CANARY_TOKENS)
+    except CanaryFailed:
+        return False
+    return True
 
 
 def _heal(server: Server, placed: repository.Placed) -> None:

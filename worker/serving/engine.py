@@ -187,10 +187,12 @@ def load_engine(
     threads: int = 1,
     decode: DecodeSettings | None = None,
     cache_dir: Path | None = None,
+    prefix_cache: bool = True,
 ) -> Engine:
     """The engine for a model folder: Hugging Face format, or one that worker.serving.convert has made.
 
     A folder in Hugging Face format is converted first, into `cache_dir` (found there again) or a temporary folder.
+    `prefix_cache` False is for measuring what the cache is worth (OpenVINO).
     One thread is the default: on two shared cores a second one made torch a hundred times slower (OpenMP's spinning).
     """
     from worker.serving.convert import convert_cached, is_converted
@@ -201,18 +203,18 @@ def load_engine(
             kept = tempfile.TemporaryDirectory(prefix="engine-")
             cache_dir = Path(kept.name)
         model_dir = convert_cached(model_dir, cache_dir, engine=engine, quantise=quantise)
-    core = _core(model_dir, engine, threads)
+    core = _core(model_dir, engine, threads, prefix_cache)
     return Engine(core, Prompter(model_dir), decode or DecodeSettings(), kept)
 
 
-def _core(model_dir: Path, engine: str, threads: int) -> Core:
+def _core(model_dir: Path, engine: str, threads: int, prefix_cache: bool) -> Core:
     made_for = json.loads((model_dir / "engine.json").read_text())["engine"]
     if made_for != engine:
         raise ValueError(f"{model_dir} was made for the engine {made_for}, not for {engine}")
     if engine == "openvino":
         from worker.serving.openvino_core import OpenVinoCore
 
-        return OpenVinoCore(model_dir, threads)
+        return OpenVinoCore(model_dir, threads, prefix_cache)
     if engine == "transformers":
         from worker.serving.transformers_core import TransformersCore
 

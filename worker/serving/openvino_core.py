@@ -30,14 +30,14 @@ FINISH = {genai.GenerationFinishReason.STOP: "stop", genai.GenerationFinishReaso
 class OpenVinoCore:
     """Loads an IR folder in well under a second for small models. Raises RuntimeError from OpenVINO if it cannot."""
 
-    def __init__(self, model_dir: Path, threads: int) -> None:
+    def __init__(self, model_dir: Path, threads: int, prefix_cache: bool) -> None:
         properties = {
             "INFERENCE_NUM_THREADS": threads,
             "INFERENCE_PRECISION_HINT": "f32",
             "KV_CACHE_PRECISION": "f32",
         }
         scheduler = genai.SchedulerConfig()
-        scheduler.enable_prefix_caching = True
+        scheduler.enable_prefix_caching = prefix_cache
         scheduler.num_kv_blocks = _cache_blocks(json.loads((model_dir / "config.json").read_text()))
         self.pipeline = genai.ContinuousBatchingPipeline(str(model_dir), scheduler, "CPU", properties)
         self.ids = itertools.count()

@@ -20,7 +20,7 @@ from tritonclient.utils import InferenceServerException
 
 from worker.failures import StageFailure
 
-LIVE_SECONDS, UNLOAD_SECONDS, ANSWER_SECONDS, LOAD_SECONDS = 60, 60, 120, 600
+LIVE_SECONDS, UNLOAD_SECONDS, ANSWER_SECONDS, LOAD_SECONDS = 60, 60, 60, 600
 PAUSE_SECONDS = 0.1
 CANARY_PROMPT = "def main():\n    "
 

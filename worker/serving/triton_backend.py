@@ -26,6 +26,11 @@ from worker.specs import DecodeSettings
 
 MAX_RUNNING = 64  # beyond it callers are told to come back: a longer batch only makes everybody wait
 OUTCOMES = ("stop", "length", "cancelled", "refused", "failed")
+FAMILIES = {
+    "modelyard_completions_total": "Completions by how they ended",
+    "modelyard_prompt_tokens_total": "Prompt tokens read",
+    "modelyard_output_tokens_total": "Tokens generated",
+}
 log = logging.getLogger("modelyard.serving")
 
 
@@ -55,16 +60,19 @@ class Backend:
 
     def _drive(self) -> None:
         while not self.closing:
-            self._admit()
             try:
-                self.engine.step()
+                self._turn()
             except Exception as error:
-                # The engine's own failure: its callers must hear of it, and the canary will see that it stays broken.
+                # Were this thread to die, every caller would wait for ever and the model could not even be unloaded.
+                # Instead the callers hear of it, and the canary sees whether it stays broken.
                 log.exception("the engine failed")
                 self._drop_all(f"the engine failed: {error}")
-                continue
-            self.running = [item for item in self.running if not self._advance(item)]
         self._drop_all("the model is being unloaded")
+
+    def _turn(self) -> None:
+        self._admit()
+        self.engine.step()
+        self.running = [item for item in self.running if not self._advance(item)]
 
     def _admit(self) -> None:
         """Take in what has arrived; with nothing to do, wait for the next request."""
@@ -84,8 +92,8 @@ class Backend:
             item.refuse(str(error))
             self.counters.count("refused")
             return
-        self.counters.add_prompt(item.running.n_prompt_tokens)
         self.running.append(item)
+        self.counters.add_prompt(item.running.n_prompt_tokens)
 
     def _advance(self, item: TritonRequest) -> bool:
         """One step of one request; True when it is over."""
@@ -107,26 +115,24 @@ class Backend:
         while not self.arrived.empty():
             item = self.arrived.get()
             self.running += [item] if item is not None else []
-        for item in self.running:
-            item.drop(message)
-            self.counters.count("failed")
-        self.running = []
+        running, self.running = self.running, []
+        for item in running:
+            if not item.closed:
+                item.drop(message)
+                self.counters.count("failed")
 
 
 class Counters:
     """Our own metrics on Triton's metrics port, one series per model, version and outcome."""
 
     def __init__(self, pb_utils: Any, labels: dict[str, str]) -> None:
-        family = self._family(pb_utils, "modelyard_completions_total", "Completions by how they ended")
-        self.by_outcome = {name: family.Metric(labels={**labels, "outcome": name}) for name in OUTCOMES}
-        self.prompt = self._family(pb_utils, "modelyard_prompt_tokens_total", "Prompt tokens read").Metric(
-            labels=labels
-        )
-        self.output = self._family(pb_utils, "modelyard_output_tokens_total", "Tokens generated").Metric(labels=labels)
-
-    @staticmethod
-    def _family(pb_utils: Any, name: str, description: str) -> Any:
-        return pb_utils.MetricFamily(name=name, description=description, kind=pb_utils.MetricFamily.COUNTER)
+        self.families = [  # kept: a metric whose family was collected cannot be incremented
+            pb_utils.MetricFamily(name=name, description=description, kind=pb_utils.MetricFamily.COUNTER)
+            for name, description in FAMILIES.items()
+        ]
+        completions, prompt, output = self.families
+        self.by_outcome = {name: completions.Metric(labels={**labels, "outcome": name}) for name in OUTCOMES}
+        self.prompt, self.output = prompt.Metric(labels=labels), output.Metric(labels=labels)
 
     def count(self, outcome: str) -> None:
         self.by_outcome[outcome].increment(1)

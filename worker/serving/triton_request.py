@@ -25,6 +25,7 @@ class TritonRequest:
         self.sender = request.get_response_sender()
         self.held: list[Chunk] = []
         self.n_output_tokens = 0
+        self.closed = False
 
     def start(self, engine: Engine) -> None:
         """Raises InvalidRequest, in words for the caller."""
@@ -68,6 +69,7 @@ class TritonRequest:
         self._send(self.pb_utils.InferenceResponse(output_tensors=[], error=error), final=True)
 
     def _send(self, response: Any, *, final: bool) -> None:
+        self.closed = final
         flags = self.pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL if final else 0
         self.sender.send(response, flags=flags)
 

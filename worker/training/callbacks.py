@@ -1,10 +1,10 @@
 """What happens around a step: report it, keep to the plan, leave when asked. Composer's event docstring has the loop.
 
     after_train_batch   ClipGradients     gradients to their largest norm, which is kept to be reported
-    batch_end           ReportMetrics     one MetricsLogged a step; refuses a loss that is not finite
-                        BatchLedger       (ledger.py)
+    batch_end           BatchLedger       (ledger.py)
                         KeepToPlan        settles the length of a run bounded by seconds
                         LeaveWhenAsked    stop file or SIGTERM: end after this step, checkpoint included
+                        ReportMetrics     one MetricsLogged a step; refuses a loss that is not finite
     eval_end            ReportMetrics     loss and bits per byte of a held-out split
     checkpoint written  ReportMetrics     CheckpointWritten
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 import functools
 import itertools
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,9 +21,10 @@ from typing import Any
 import numpy as np
 import torch
 from composer.core import DataSpec
+from composer.utils import dist
 from numpy.typing import NDArray
 from streaming import LocalDataset
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset, DistributedSampler
 
 from worker.failures import StageFailure
 from worker.specs import TrainRecipe
@@ -120,17 +121,24 @@ class OrderedSamples(Dataset[Batch]):
         self.start = state["position"]
 
 
-class StepBatches(Sampler[list[int]]):
-    """Positions of each step's batch, this rank's slice of it, from where the dataset was left."""
+class StepBatches(DistributedSampler[list[int]]):
+    """Positions of each step's batch, this rank's slice of it, from where the dataset was left.
+
+    A DistributedSampler in name only: Composer takes nothing else for several processes. Torch's own wants a length and
+    an order that depends on the number of processes, so its initialiser is not called.
+    """
 
     def __init__(self, dataset: OrderedSamples, batch_size: int, rank: int, world_size: int) -> None:
-        self.dataset, self.batch_size = dataset, batch_size
+        self.samples, self.batch_size = dataset, batch_size
         self.share = batch_size // world_size
         self.offset = rank * self.share
 
     def __iter__(self) -> Iterator[list[int]]:
-        for first in itertools.count(self.dataset.start, self.batch_size):
+        for first in itertools.count(self.samples.start, self.batch_size):
             yield list(range(first + self.offset, first + self.offset + self.share))
+
+    def __len__(self) -> int:
+        raise TypeError("the order has no end; the run's plan has")
 
 
 class ChosenSamples(Dataset[Batch]):
@@ -162,13 +170,11 @@ def train_batches(shards: ShardSet, recipe: TrainRecipe, rank: int = 0, world_si
     return _spec(loader)
 
 
-def held_out_batches(samples: LocalDataset, recipe: TrainRecipe, rank: int = 0, world_size: int = 1) -> DataSpec:
-    """One pass over the chosen held-out samples, {"input_ids": (batch, sequence) int64}."""
+def held_out_batches(samples: LocalDataset, recipe: TrainRecipe) -> DataSpec:
+    """One pass over the chosen held-out samples, shared among the processes, {"input_ids": (batch, sequence) int64}."""
     chosen = ChosenSamples(samples, recipe.evaluation_samples)
-    share = _rank_share(len(chosen), rank, world_size)
-    size = recipe.microbatch_size or max(1, recipe.batch_size // world_size)
-    loader = DataLoader(torch.utils.data.Subset(chosen, share), batch_size=size)
-    return _spec(loader)
+    size = recipe.microbatch_size or max(1, recipe.batch_size // dist.get_world_size())
+    return _spec(DataLoader(chosen, batch_size=size, sampler=dist.get_sampler(chosen, shuffle=False)))
 
 
 def fim_of(shards: ShardSet, recipe: TrainRecipe) -> FillInTheMiddle | None:
@@ -184,19 +190,13 @@ def fim_of(shards: ShardSet, recipe: TrainRecipe) -> FillInTheMiddle | None:
     )
 
 
-def _rank_share(n: int, rank: int, world_size: int) -> Sequence[int]:
-    """Equal shares, because every rank must run as many batches: the few samples left over are not evaluated."""
-    each = max(1, n // world_size)
-    return [index % n for index in range(rank * each, (rank + 1) * each)]
-
-
 def _spec(loader: DataLoader[Batch]) -> DataSpec:
     return DataSpec(loader, split_batch=_split, get_num_samples_in_batch=_n_samples, get_num_tokens_in_batch=_n_tokens)
 
 
-def _split(batch: Batch, size: int) -> list[Batch]:
+def _split(batch: Batch, size: float) -> list[Batch]:
     """Microbatches; Composer's own splitter warns at each last, shorter batch of an evaluation."""
-    parts = {name: tensor.split(size) for name, tensor in batch.items()}
+    parts = {name: tensor.split(int(size)) for name, tensor in batch.items()}
     return [dict(zip(parts, values, strict=True)) for values in zip(*parts.values(), strict=True)]
 
 

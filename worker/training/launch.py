@@ -35,6 +35,8 @@ from worker.specs import TrainModel
 from worker.training import rank
 
 SECONDS_BETWEEN_READS = 0.5
+# `composer -n`, in a process prepared as worker.training says: the plain command dies where torchvision's C++ does.
+LAUNCHER = "import worker.training; from composer.cli.launcher import main; raise SystemExit(main())"
 HEAD = ("v", "seq", "attempt", "at", "event")
 
 
@@ -64,7 +66,7 @@ def run(spec: TrainModel, context: Context, processes: int) -> Outcome:
 
 def _command(job_dir: Path, folder: Path, processes: int) -> list[str]:
     logs = ["--stdout", str(folder / "rank{rank}.log"), "--stderr", str(folder / "rank{rank}.log")]
-    launcher = [sys.executable, "-m", "composer.cli.launcher", "-n", str(processes), *logs]
+    launcher = [sys.executable, "-c", LAUNCHER, "-n", str(processes), *logs]
     return [*launcher, "-m", "worker.training.launch", str(job_dir)]
 
 

@@ -9,6 +9,7 @@ from composer.utils import dist
 
 from worker.context import Context, Outcome
 from worker.specs import TrainModel
+from worker.tokenizer.load import verify
 from worker.training import data, export, ledger, model, train
 
 
@@ -16,6 +17,7 @@ def run(spec: TrainModel, context: Context) -> Outcome:
     """The stage's outcome; on ranks other than 0 it is empty."""
     shards = data.ShardSet.open(context.fetch(spec.shards), spec.tokenizer.sha256)
     tokenizer = context.fetch(spec.tokenizer)
+    verify(tokenizer, spec.tokenizer.sha256)
     trained = train.train(spec, shards, context)
     weights = export.whole_weights(trained.llama)
     if dist.get_global_rank() != 0:

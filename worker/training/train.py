@@ -206,7 +206,7 @@ def _evaluators(shards: ShardSet, recipe: TrainRecipe, context: Context) -> list
                 MessageLogged(f"the split {split} is empty: bits_per_byte/{split} is not measured", "warning")
             )
             continue
-        batches = data.held_out_batches(samples, recipe, dist.get_global_rank(), dist.get_world_size())
+        batches = data.held_out_batches(samples, recipe)
         interval = f"{recipe.evaluate_every}ba"
         evaluators.append(
             Evaluator(label=split, dataloader=batches, metric_names=["LanguageCrossEntropy"], eval_interval=interval)

@@ -20,6 +20,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[3]
 ENVIRONMENTS = ROOT / ".venv"
+PURPOSES = ("run", "test", "bench")
 PYTHON_VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
 ERROR_LINES = 15  # of pip's last words: the cause is in there, and it fits a screen
 SILENT_SECONDS = 20  # between progress lines where the output is no terminal
@@ -69,9 +70,10 @@ class Environment:
         return os.access(self.python, os.X_OK) and f"version = {PYTHON_VERSION}." in config.read_text()
 
 
-def environments(with_tests: bool) -> list[Environment]:
-    tools = ("requirements-dev.txt",) if with_tests else ()
-    worker_tools = ("worker/requirements-dev.txt",) if with_tests else ()
+def environments(purpose: str) -> list[Environment]:
+    """Both environments for one of PURPOSES. What tests and benchmarks need comes on top of what a yard needs."""
+    tools = {"run": (), "test": ("requirements-dev.txt",), "bench": ()}[purpose]
+    worker_tools = {"run": (), "test": ("worker/requirements-dev.txt",), "bench": ("bench/requirements.txt",)}[purpose]
     return [
         Environment("controlplane", "the control plane", (Step(("requirements.txt", *tools)),)),
         Environment(
@@ -156,8 +158,8 @@ def activities(output: Iterator[str], kept: list[str]) -> Iterator[str]:
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--with-tests", action="store_true", help="also what the test suite needs")
-    wanted, plain = environments(parser.parse_args().with_tests), environments(False)
+    parser.add_argument("purpose", choices=PURPOSES, help="what they are needed for")
+    wanted, plain = environments(parser.parse_args().purpose), environments("run")
     if all(environment.stamp.exists() for environment in wanted):
         return
     ENVIRONMENTS.mkdir(exist_ok=True)
@@ -166,7 +168,7 @@ def main() -> None:
         for environment, least in zip(wanted, plain, strict=True):
             if not environment.stamp.exists():
                 make(environment)
-                least.stamp.touch()  # with what tests need on top, it serves a run without them too
+                least.stamp.touch()  # with more on top it still serves to run a yard
 
 
 if __name__ == "__main__":

@@ -99,7 +99,7 @@ def probes_by_name(address: Address, ports: Mapping[str, int]) -> dict[str, Prob
     probes = {
         "postgres": Postgres(settings.POSTGRES_DIR).is_ready,
         "valkey": Valkey(settings.VALKEY_DIR).is_ready,
-        "web": answers_http(address.reached_by, address.port, "/"),
+        "web": answers_http(address.reached_by, address.port, "/healthz"),
     }
     if ports:
         probes["triton"] = answers_http(LOOPBACK, ports["TRITON_HTTP_PORT"], "/v2/health/live", below=300)

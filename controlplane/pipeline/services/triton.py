@@ -1,10 +1,11 @@
 """The embedded Triton: the tritonserver binary of nvidia-pytriton's wheel, on a plain model repository.
 
-Two settings look optional and are not (seen with 2.51 and Python 3.11). LD_LIBRARY_PATH must name the folder of the
-worker's own libpython, else the Python backend loads the system's under another standard library or does not start.
-The worker environment must come first on PATH: the backend's process runs the first python3 it finds there.
+Two settings look optional and are not (seen with 2.51 and Python 3.11). LD_LIBRARY_PATH must name the folder of
+the worker's own libpython, else the Python backend loads the system's under another standard library, or does not
+start. And the worker environment must come first on PATH: the backend's process runs the first python3 it finds there.
 
-One model that does not load neither stops the server (exit-on-error=false) nor makes it unready (strict-readiness=false).
+A model that does not load neither stops the server (exit-on-error=false) nor makes it unready
+(strict-readiness=false).
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 
 import worker.training  # noqa: F401 - prepares the process before torch is loaded
+from worker import manifest
 from worker.context import Context
 from worker.events import ListReporter
 from worker.specs import ArtifactRef, TrainModel, TrainRecipe
@@ -17,8 +19,25 @@ from worker.training import recipes
 
 VOCABULARY_SIZE, SEQUENCE_LENGTH = 64, 32
 SPECIAL_IDS = {"end_of_text": 0, "fim_prefix": 1, "fim_middle": 2, "fim_suffix": 3, "fim_pad": 4}
-TOKENIZER_SHA256 = "a" * 64
+TOKENIZER_FILES = {"tokenizer.json": '{"version": "1.0"}', "fertility.json": "{}"}
 BYTES_PER_TOKEN = {"train": 3.0, "held_out": 3.0, "held_out_source": 2.5}
+
+
+def write_tokenizer(folder: Path) -> str:
+    """A folder that stands for a tokenizer's artifact, and its hash."""
+    folder.mkdir(exist_ok=True)
+    for name, text in TOKENIZER_FILES.items():
+        (folder / name).write_text(text)
+    return manifest.hash_folder(folder)[0]
+
+
+with tempfile.TemporaryDirectory() as _folder:
+    TOKENIZER_SHA256 = write_tokenizer(Path(_folder))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "slow: end-to-end flows; still run in CI")
+    config.addinivalue_line("markers", "gpu: needs a CUDA device; skipped elsewhere")
 
 
 def documents(rng: np.random.Generator, n_tokens: int) -> np.ndarray:
@@ -60,8 +79,7 @@ def shards_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def tokenizer_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("tokenizer")
-    (folder / "tokenizer.json").write_text('{"version": "1.0"}')
-    (folder / "fertility.json").write_text("{}")
+    write_tokenizer(folder)
     return folder
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -39,8 +40,6 @@ def first_batches(spec, n, rank=0, world_size=1, start=0):
 
 
 def _folder(spec):
-    from pathlib import Path
-
     return Path(spec.shards.uri)
 
 

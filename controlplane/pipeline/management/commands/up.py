@@ -10,11 +10,12 @@ from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import OperationalError, connections
+from django.urls import reverse
 
 from controlplane.pipeline.services import locks, ports
 from controlplane.pipeline.services.accounts import ServiceError
 from controlplane.pipeline.services.startup import Address, processes, replaced_parts
-from controlplane.pipeline.services.state import LOCK_FILE, read_state
+from controlplane.pipeline.services.state import LOCK_FILE, STATE_FILE, read_state
 from controlplane.pipeline.services.supervisor import Stopped, Supervisor
 
 SERVERS = {"postgres", "valkey"}
@@ -39,6 +40,7 @@ class Command(BaseCommand):
         except locks.Held:
             self.point_to_the_running_one()
             return
+        (settings.STATE_DIR / STATE_FILE).unlink(missing_ok=True)  # after kill -9 it still says ready
         address = Address(host, port)
         check_port(address)
         wants_demo = demo or not (no_demo or replaced_parts(os.environ))
@@ -83,13 +85,15 @@ class Command(BaseCommand):
         supervisor.start([child for child in rest if child.name != "web"])
 
     def start_first_model(self, url: str) -> None:
+        """On the first start only; afterwards the conductor goes on with it by itself."""
         from controlplane.pipeline.actions import start_first_model
         from controlplane.pipeline.models import Pipeline
 
         if Pipeline.objects.exists():
             return
         pipeline = start_first_model()
-        self.say(f"Training a first model on the Python sources of this machine: {url}{pipeline.get_absolute_url()}")
+        page = reverse("pipeline:pipeline", args=[pipeline.project.slug, pipeline.pk])
+        self.say(f"Training a first model on the Python code of this machine: {url}{page}")
 
     def point_to_the_running_one(self) -> None:
         state = read_state(settings.STATE_DIR)

@@ -1,0 +1,111 @@
+"""Every write to pipelines: start, advance, stop.
+
+`advance` is the conductor's one move. It holds the pipeline's row, so any number of conductors may run; killed anywhere,
+the next one finds the pipeline as it stood.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from django.db import transaction
+from django.utils import timezone
+
+from controlplane.access import audit
+from controlplane.access.actions import first_project
+from controlplane.access.models import Project, User
+from controlplane.access.refusals import Refused
+from controlplane.jobs.actions import retry_job, stop_job
+from controlplane.jobs.models import Status
+from controlplane.pipeline import plans
+from controlplane.pipeline.models import Pipeline
+from controlplane.pipeline.steps import STEPS, job_of
+
+log = logging.getLogger(__name__)
+
+
+@transaction.atomic
+def start_pipeline(*, project: Project, by: User | None, name: str, plan: Mapping[str, Any]) -> Pipeline:
+    """Begin a chain of the seven verbs; the conductor takes it from there."""
+    pipeline = Pipeline.objects.create(project=project, created_by=by, name=name, plan=dict(plan))
+    audit.record(action="start_pipeline", actor=by, project=project, obj=pipeline, after={"plan": dict(plan)})
+    return pipeline
+
+
+def start_first_model(*, project: Project | None = None, by: User | None = None, minutes: float = 15) -> Pipeline:
+    """The demo: this machine's own Python code to a model on staff. Without a project, in the first one."""
+    project = project or first_project()
+    return start_pipeline(project=project, by=by, name="First model", plan=plans.first_model(minutes))
+
+
+@transaction.atomic
+def stop_pipeline(*, pipeline: Pipeline, by: User) -> None:
+    """Start no further step, and stop the one that runs."""
+    _end(pipeline, "cancelled", f"Stopped by {by}.")
+    for step in STEPS:
+        job = job_of(getattr(pipeline, step.field))
+        if job is not None and job.is_active:
+            stop_job(job=job, by=by)
+    audit.record(action="stop_pipeline", actor=by, project=pipeline.project, obj=pipeline)
+
+
+@transaction.atomic
+def advance(pipeline_id: str) -> bool:
+    """Take the next step if its turn has come. True if anything changed."""
+    pipeline = Pipeline.objects.select_for_update(skip_locked=True).filter(pk=pipeline_id, finished_at=None).first()
+    if pipeline is None:
+        return False
+    for step in STEPS:
+        row = getattr(pipeline, step.field)
+        if row is None:
+            return _begin(pipeline, step)
+        job = job_of(row)
+        if job is not None and job.status != Status.SUCCEEDED:
+            return _wait_or_fail(pipeline, step.verb, job.status, job.failure_message)
+    _end(pipeline, "succeeded", "")
+    return True
+
+
+def _begin(pipeline: Pipeline, step: Any) -> bool:
+    try:
+        with transaction.atomic():
+            row = step.begin(pipeline)
+    except Refused as refused:
+        _end(pipeline, "failed", f"{step.verb} was refused: {refused}")
+        return True
+    if row is not None:
+        setattr(pipeline, step.field, row)
+        pipeline.save(update_fields=[step.field])
+        log.info("%s: %s began", pipeline.name, step.verb)
+    return row is not None
+
+
+def _wait_or_fail(pipeline: Pipeline, verb: str, status: str, message: str) -> bool:
+    """A step that ended without success ends the pipeline; `resume_pipeline` retries it."""
+    if status in {Status.QUEUED, Status.RUNNING}:
+        return False
+    _end(pipeline, "failed", f"{verb} {status}. {message}".strip())
+    return True
+
+
+def _end(pipeline: Pipeline, outcome: str, detail: str) -> None:
+    ended = Pipeline.objects.filter(pk=pipeline.pk, finished_at=None).update(
+        finished_at=timezone.now(), outcome=outcome, detail=detail
+    )
+    if not ended:
+        raise Refused("This pipeline has ended already.")
+
+
+@transaction.atomic
+def resume_pipeline(*, pipeline: Pipeline, by: User) -> None:
+    """Open a failed or stopped pipeline again; it goes on with the first step that is not done, as a retry of its job."""
+    if pipeline.outcome not in {"failed", "cancelled"}:
+        raise Refused("Only a failed or stopped pipeline can be resumed.")
+    for step in STEPS:
+        job = job_of(getattr(pipeline, step.field))
+        if job is not None and job.status in {Status.FAILED, Status.CRASHED, Status.CANCELLED}:
+            retry_job(job=job, by=by)
+    Pipeline.objects.filter(pk=pipeline.pk).update(finished_at=None, outcome="", detail="")
+    audit.record(action="resume_pipeline", actor=by, project=pipeline.project, obj=pipeline)

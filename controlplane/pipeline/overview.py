@@ -1,0 +1,30 @@
+"""What the overview shows: pipeline clocks, what runs now, and what people are getting."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from controlplane.access.models import Project
+from controlplane.jobs.models import Job
+from controlplane.pipeline.clock import clock
+from controlplane.pipeline.models import Pipeline
+from playground_app import gate
+from training_app.models import Alias, Promotion, TrainingRun
+
+
+def context(project: Project) -> dict[str, Any]:
+    jobs = Job.objects.for_list(project)
+    return {
+        "clocks": [clock(row) for row in Pipeline.objects.for_list(project)[:3]],
+        "running": list(jobs.active()[:10]),
+        "recent": list(jobs.exclude(status__in=["queued", "running"])[:6]),
+        "standing": _standing(project),
+        "runs": list(TrainingRun.objects.for_list(project).filter(archived_at=None)[:5]),
+    }
+
+
+def _standing(project: Project) -> list[dict[str, Any]]:
+    """Each alias in force, with its version's latest score; production first."""
+    order = {Alias.PRODUCTION: 0, Alias.STAFF: 1, Alias.CANDIDATE: 2}
+    current = sorted(Promotion.objects.current(project), key=lambda row: (order[Alias(row.alias)], row.model.name))
+    return [{"promotion": row, "evaluation": gate.latest_evaluation(row.to_version)} for row in current]

@@ -1,0 +1,17 @@
+from django.urls import path
+
+from controlplane.pipeline import views
+
+app_name = "pipeline"
+urlpatterns = [
+    path("", views.home, name="home"),
+    path("healthz", views.health, name="health"),
+    path("status/", views.status, name="status"),
+    path("projects/<slug:slug>/", views.overview, name="overview"),
+    path("projects/<slug:slug>/search", views.search, name="search"),
+    path("projects/<slug:slug>/pipelines/", views.pipeline_list, name="list"),
+    path("projects/<slug:slug>/pipelines/start", views.start, name="start"),
+    path("projects/<slug:slug>/pipelines/<str:pk>/", views.pipeline_detail, name="pipeline"),
+    path("projects/<slug:slug>/pipelines/<str:pk>/stop", views.stop, name="stop"),
+    path("projects/<slug:slug>/pipelines/<str:pk>/resume", views.resume, name="resume"),
+]

@@ -1,0 +1,113 @@
+"""Every write to sources, datasets, tokenizers and shards."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from django.db import transaction
+from django.db.models import Max
+from django.urls import reverse
+
+from controlplane.access import audit
+from controlplane.access.models import Project, User
+from controlplane.access.refusals import Refused
+from controlplane.jobs.actions import submit_job
+from datasets_app import jobs
+from datasets_app.models import Dataset, DatasetVersion, ShardSet, Source, Tokenizer
+
+
+@transaction.atomic
+def add_source(
+    *, project: Project, by: User | None, name: str, location: str, license: str = "unknown", is_held_out: bool = False
+) -> Source:
+    """Name a folder of source files; nothing is read yet."""
+    if Source.objects.filter(project=project, name=name).exists():
+        raise Refused(f"There is a source called {name} already; choose another name.")
+    source = Source.objects.create(
+        project=project, created_by=by, name=name, location=location, license=license, is_held_out=is_held_out
+    )
+    audit.record(action="add_source", actor=by, project=project, obj=source, after={"location": location})
+    return source
+
+
+@transaction.atomic
+def ingest_dataset(
+    *, project: Project, by: User | None, name: str, sources: Sequence[Source], recipe: Mapping[str, Any]
+) -> DatasetVersion:
+    """Start the next version of the dataset `name` (made if new) from `sources` by `recipe` (worker.specs.IngestRecipe)."""
+    if not any(not source.is_held_out for source in sources):
+        raise Refused("Choose at least one source to train on.")
+    dataset, _ = Dataset.objects.select_for_update().get_or_create(
+        project=project, name=name, defaults={"created_by": by}
+    )
+    last = dataset.versions.aggregate(last=Max("number"))["last"] or 0
+    version = DatasetVersion(project=project, created_by=by, dataset=dataset, number=last + 1, recipe=dict(recipe))
+    version.job = submit_job(
+        kind=jobs.ingest_dataset,
+        project=project,
+        created_by=by,
+        title=str(version),
+        url=reverse("datasets:version", args=[project.slug, version.pk]),
+    )
+    version.save()
+    version.sources.set(sources)
+    after = {"sources": [source.name for source in sources], "recipe": dict(recipe)}
+    audit.record(action="ingest_dataset", actor=by, project=project, obj=version, after=after)
+    return version
+
+
+@transaction.atomic
+def train_tokenizer(
+    *, project: Project, by: User | None, name: str, dataset_version: DatasetVersion, parameters: Mapping[str, Any]
+) -> Tokenizer:
+    """Train a vocabulary on a sample of a dataset version; `parameters` are those of worker.specs.TrainTokenizer."""
+    if not dataset_version.is_ready:
+        raise Refused(f"{dataset_version} is not ready yet; wait for its job.")
+    if Tokenizer.objects.filter(project=project, name=name).exists():
+        raise Refused(f"There is a tokenizer called {name} already; choose another name.")
+    tokenizer = Tokenizer(
+        project=project, created_by=by, name=name, dataset_version=dataset_version, parameters=dict(parameters)
+    )
+    tokenizer.job = submit_job(
+        kind=jobs.train_tokenizer,
+        project=project,
+        created_by=by,
+        title=name,
+        url=reverse("datasets:tokenizer", args=[project.slug, tokenizer.pk]),
+    )
+    tokenizer.save()
+    audit.record(action="train_tokenizer", actor=by, project=project, obj=tokenizer, after=dict(parameters))
+    return tokenizer
+
+
+@transaction.atomic
+def build_shards(
+    *,
+    project: Project,
+    by: User | None,
+    dataset_version: DatasetVersion,
+    tokenizer: Tokenizer,
+    parameters: Mapping[str, Any],
+) -> ShardSet:
+    """Pack a dataset version into token sequences; `parameters` are those of worker.specs.BuildShards."""
+    for row in (dataset_version, tokenizer):
+        if not row.is_ready:
+            raise Refused(f"{row} is not ready yet; wait for its job.")
+    shards = ShardSet(
+        project=project,
+        created_by=by,
+        dataset_version=dataset_version,
+        tokenizer=tokenizer,
+        parameters=dict(parameters),
+    )
+    shards.job = submit_job(
+        kind=jobs.build_shards,
+        project=project,
+        created_by=by,
+        title=f"{dataset_version} with {tokenizer}",
+        url=reverse("datasets:shard-set", args=[project.slug, shards.pk]),
+    )
+    shards.save()
+    audit.record(action="build_shards", actor=by, project=project, obj=shards, after=dict(parameters))
+    return shards

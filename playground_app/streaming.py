@@ -1,0 +1,111 @@
+"""One completion in the making: text from Triton, timed and kept, however it ends.
+
+The row is written beside the stream, not before it: nobody's first token waits for Postgres. Leaving the iterator
+early (a keystroke, a closed tab) cancels the work in the engine and keeps what had come, as `cancelled`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import time
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
+from dataclasses import dataclass, field
+
+from asgiref.sync import sync_to_async
+
+from controlplane.access.models import User
+from playground_app import actions, triton
+from playground_app.completions import Choice, Chunk, CompletionRequest
+from playground_app.models import Completion, new_completion_id
+from playground_app.routing import Route
+
+
+@dataclass
+class Answer:
+    """What one request is coming to."""
+
+    route: Route
+    request: CompletionRequest
+    user: User
+    origin: str
+    language: str = ""
+    id: str = field(default_factory=new_completion_id)
+    choice: Choice = field(default_factory=lambda: Choice(0))
+    begun: float = field(default_factory=time.perf_counter)
+    first_token_ms: float | None = None
+
+    async def stream(self) -> AsyncGenerator[Chunk]:
+        """Raises triton.TritonError; what came before it is kept."""
+        ended = "error"
+        served_name = self.route.deployment.served_name
+        chunks = triton.connection().stream_completion(self.request, model=served_name)
+        try:
+            async with aclosing(chunks):
+                async for chunk in chunks:
+                    if self.first_token_ms is None:
+                        self.first_token_ms = self._elapsed_ms()
+                    self.choice.take(chunk)
+                    yield chunk
+            ended = self.choice.finish_reason or "stop"
+        except (asyncio.CancelledError, GeneratorExit):
+            ended = "cancelled"
+            raise
+        finally:
+            # Shielded: the request's task may be cancelled a second time while the row is on its way.
+            await asyncio.shield(sync_to_async(actions.record_completion)(completion=self._row(ended)))
+
+    def _row(self, ended: str) -> Completion:
+        return Completion(
+            id=self.id,
+            project=self.route.deployment.project,
+            deployment=self.route.deployment,
+            user=self.user,
+            audience=self.route.audience,
+            origin=self.origin,
+            language=self.language[:30],
+            prompt=self.request.prompt.replace("\0", ""),
+            suffix=(self.request.suffix or "").replace("\0", ""),
+            text=self.choice.text.replace("\0", ""),
+            prompt_sha256=hashlib.sha256(self.request.prompt.encode()).hexdigest(),
+            settings=self.request.sampling(),
+            finish_reason=ended,
+            n_prompt_tokens=self.choice.n_prompt_tokens,
+            n_tokens=self.choice.n_tokens,
+            first_token_ms=self.first_token_ms,
+            total_ms=self._elapsed_ms(),
+        )
+
+    def _elapsed_ms(self) -> float:
+        return round((time.perf_counter() - self.begun) * 1000, 2)
+
+
+async def merged(answers: list[Answer]) -> AsyncIterator[tuple[int, Chunk]]:
+    """The chunks of several answers as they come, with the index of theirs. The first error ends all."""
+    queue: asyncio.Queue[tuple[int, Chunk | BaseException | None]] = asyncio.Queue()
+
+    async def pump(index: int, answer: Answer) -> None:
+        try:
+            async with aclosing(answer.stream()) as chunks:
+                async for chunk in chunks:
+                    queue.put_nowait((index, chunk))
+            queue.put_nowait((index, None))
+        except triton.TritonError as error:
+            queue.put_nowait((index, error))
+
+    tasks = [asyncio.create_task(pump(index, answer)) for index, answer in enumerate(answers)]
+    try:
+        left = len(tasks)
+        while left:
+            index, item = await queue.get()
+            if isinstance(item, BaseException):
+                raise item
+            if item is None:
+                left -= 1
+            else:
+                yield index, item
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,0 +1,138 @@
+"""Pages of deployments, promotion and the playground."""
+
+from __future__ import annotations
+
+import json
+
+from asgiref.sync import sync_to_async
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
+from django.shortcuts import redirect, render
+
+from controlplane.access.doors import get_owned, project_view
+from controlplane.access.models import Project, Role
+from controlplane.access.refusals import Refused
+from playground_app import actions, completions, figures, gate
+from playground_app.api import event_stream, parts
+from playground_app.completions import BadRequest, error_body
+from playground_app.forms import FeedbackForm, PromoteForm, ReasonForm
+from playground_app.models import Completion, Deployment
+from playground_app.routing import NoRoute, route, routes
+from playground_app.streaming import Answer
+from training_app.models import Model, ModelVersion
+
+EXAMPLE = '''class Inventory:
+    def __init__(self, items):
+        self.items = items
+
+    def count(self, name):
+        """How many items are called name?"""
+        return'''
+
+
+@project_view(Role.VIEWER)
+def deployment_list(request: HttpRequest, project: Project) -> HttpResponse:
+    deployments = Deployment.objects.for_list(project).filter(archived_at=None)[:100]
+    template = "playground/deployment_list.html" + ("#rows" if request.htmx else "")  # type: ignore[attr-defined]
+    return render(request, template, {"deployments": deployments})
+
+
+@project_view(Role.VIEWER)
+def deployment_detail(request: HttpRequest, project: Project, pk: str) -> HttpResponse:
+    deployment = get_owned(Deployment.objects.for_list(project), project, pk)
+    context = {
+        "deployment": deployment,
+        "aliases": actions.aliases_of(deployment.model_version),
+        "feel": figures.feel(deployment),
+        "completions": deployment.completions.select_related("user").order_by("-at")[:30],
+    }
+    return render(request, "playground/deployment.html", context)
+
+
+@project_view(Role.MAINTAINER, methods=("POST",))
+def deployment_stop(request: HttpRequest, project: Project, pk: str) -> HttpResponse:
+    deployment = get_owned(Deployment.objects.for_list(project), project, pk)
+    try:
+        actions.stop_deployment(deployment=deployment, by=request.user)
+    except Refused as refused:
+        messages.error(request, str(refused))
+    return redirect("playground:deployment", project.slug, pk)
+
+
+@project_view(Role.VIEWER)
+def completion_detail(request: HttpRequest, project: Project, pk: str) -> HttpResponse:
+    completion = get_owned(Completion.objects.select_related("deployment__model_version__model", "user"), project, pk)
+    return render(request, "playground/completion.html", {"completion": completion, "feedback": completion.feedback.all()})
+
+
+@project_view(Role.MAINTAINER, methods=("GET", "POST"))
+def promote(request: HttpRequest, project: Project, pk: str) -> HttpResponse:
+    version = get_owned(ModelVersion.objects.for_list(project), project, pk)
+    form = PromoteForm(request.POST or None, initial={"alias": request.GET.get("alias", "staff")})
+    if request.method == "POST" and form.is_valid():
+        try:
+            promotion = actions.promote_model(version=version, by=request.user, **form.cleaned_data)
+            state = "is on" if promotion.applied_at else "goes, once its deployment is ready, to"
+            messages.success(request, f"{version} {state} {promotion.alias}.")
+            return redirect("training:model-version", project.slug, pk)
+        except Refused as refused:
+            form.add_error(None, str(refused))
+    context = {"version": version, "form": form, "rules": gate.check(version), "changes": figures.changes(version)}
+    return render(request, "playground/promote.html", context, status=422 if form.errors else 200)
+
+
+@project_view(Role.MAINTAINER, methods=("POST",))
+def roll_back(request: HttpRequest, project: Project, pk: str, alias: str) -> HttpResponse:
+    model = get_owned(Model, project, pk)
+    form = ReasonForm(request.POST)
+    try:
+        if not form.is_valid():
+            raise Refused("Say why: the reason is what the next person reads.")
+        promotion = actions.roll_back(model=model, alias=alias, by=request.user, reason=form.cleaned_data["reason"])
+        messages.success(request, f"{alias} is back on {promotion.to_version}.")
+        return redirect("training:model-version", project.slug, promotion.to_version_id)
+    except Refused as refused:
+        messages.error(request, str(refused))
+    return redirect("playground:deployment-list", project.slug)
+
+
+@project_view(Role.MEMBER)
+def editor(request: HttpRequest, project: Project) -> HttpResponse:
+    found = routes(project, request.user)
+    chosen = next((item for item in found if item.name == request.GET.get("model")), found[0] if found else None)
+    context = {
+        "routes": found,
+        "chosen": chosen,
+        "example": EXAMPLE,
+        "feel": figures.feel(chosen.deployment) if chosen else None,
+        "decode": chosen.deployment.model_version.decode_settings if chosen else {},
+    }
+    return render(request, "playground/editor.html", context)
+
+
+@project_view(Role.MEMBER, methods=("POST",))
+async def complete(request: HttpRequest, project: Project) -> HttpResponseBase:
+    """What the editor asks: a /v1/completions body with `language` beside it; always streamed."""
+    try:
+        raw = json.loads(request.body)
+        language = str(raw.pop("language", ""))
+        body = completions.read({**raw, "stream": True, "stream_options": {"include_usage": True}})
+        found = await sync_to_async(route)(project, request.user, body.model)
+    except (ValueError, AttributeError) as error:
+        message = error.message if isinstance(error, BadRequest) else f"The body is not a JSON object: {error}"
+        return JsonResponse(error_body(message, "invalid_request_error"), status=400)
+    except NoRoute as error:
+        return JsonResponse(error_body(str(error), "invalid_request_error"), status=404)
+    return event_stream(parts(body, [Answer(found, body.requests[0], request.user, "playground", language)]))
+
+
+@project_view(Role.MEMBER, methods=("POST",))
+def feedback(request: HttpRequest, project: Project) -> HttpResponse:
+    form = FeedbackForm(request.POST)
+    if not form.is_valid():
+        return JsonResponse({"errors": form.errors}, status=400)
+    try:
+        actions.record_feedback(project=project, **form.cleaned_data)
+    except Refused as refused:
+        return JsonResponse({"error": str(refused)}, status=404)
+    return HttpResponse(status=204)

@@ -1,0 +1,110 @@
+"""Every write to runs and to the registry's models. Promotion, which needs scores and servers, is in playground_app."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from django.db import transaction
+from django.db.models import Max
+from django.urls import reverse
+from django.utils import timezone
+
+from controlplane.access import audit
+from controlplane.access.models import Project, User
+from controlplane.access.refusals import Refused
+from controlplane.jobs.actions import submit_job
+from controlplane.ui.names import friendly_name
+from datasets_app.models import ShardSet
+from training_app.models import Model, ModelVersion, TrainingRun
+from worker import specs
+
+# Greedy decoding of a small model loops; 1.15 ended most loops seen on a 4 M model. Kept low, since it also hurts names.
+DEFAULT_DECODE = specs.DecodeSettings(temperature=0.0, repetition_penalty=1.1, max_tokens=48)
+
+
+@transaction.atomic
+def train_model(
+    *,
+    project: Project,
+    by: User | None,
+    shard_set: ShardSet,
+    recipe: Mapping[str, Any],
+    model_name: str,
+    name: str = "",
+    tags: Sequence[str] = (),
+) -> TrainingRun:
+    """Start a run; its result is registered as the next version of `model_name`. Without a name it gets a friendly one."""
+    from training_app import jobs  # jobs registers what a run makes, through this module
+
+    if not shard_set.is_ready:
+        raise Refused(f"{shard_set} is not ready yet; wait for its job.")
+    model, _ = Model.objects.get_or_create(project=project, name=model_name, defaults={"created_by": by})
+    name = name or friendly_name(TrainingRun.objects.filter(project=project).count() + 1)
+    if TrainingRun.objects.filter(project=project, name=name).exists():
+        raise Refused(f"There is a run called {name} already; choose another name.")
+    run = TrainingRun(
+        project=project,
+        created_by=by,
+        name=name,
+        shard_set=shard_set,
+        model=model,
+        recipe=dict(recipe),
+        tags=list(tags),
+    )
+    url = reverse("training:run", args=[project.slug, run.pk])
+    run.job = submit_job(kind=jobs.train_model, project=project, created_by=by, title=name, url=url)
+    run.save()
+    audit.record(action="train_model", actor=by, project=project, obj=run, after={"recipe": dict(recipe)})
+    return run
+
+
+@transaction.atomic
+def edit_run(*, run: TrainingRun, by: User, name: str, tags: Sequence[str], notes: str) -> TrainingRun:
+    """Rename, tag and annotate; the run's URL does not change."""
+    if TrainingRun.objects.filter(project=run.project, name=name).exclude(pk=run.pk).exists():
+        raise Refused(f"There is a run called {name} already; choose another name.")
+    before = {"name": run.name, "tags": run.tags, "notes": run.notes}
+    run.name, run.tags, run.notes = name, list(tags), notes
+    run.save(update_fields=["name", "tags", "notes"])
+    after = {"name": name, "tags": list(tags), "notes": notes}
+    audit.record(action="edit_run", actor=by, project=run.project, obj=run, before=before, after=after)
+    return run
+
+
+@transaction.atomic
+def archive_run(*, run: TrainingRun, by: User) -> None:
+    """Take a run out of the lists; everything made from it stays."""
+    if run.job.is_active:
+        raise Refused("Stop the run before archiving it.")
+    run.archived_at = timezone.now()
+    run.save(update_fields=["archived_at"])
+    audit.record(action="archive_run", actor=by, project=run.project, obj=run)
+
+
+@transaction.atomic
+def register_model_version(*, run: TrainingRun, n_parameters: int) -> ModelVersion:
+    """A finished run's model enters the registry under the next number. Registering it twice gives the same version."""
+    if run.uri is None or run.sha256 is None:
+        raise Refused(f"{run} has not made a model yet.")
+    model = Model.objects.select_for_update().get(pk=run.model_id)
+    known = model.versions.filter(run=run, sha256=run.sha256).first()
+    if known is not None:
+        return known
+    last = model.versions.aggregate(last=Max("number"))["last"] or 0
+    version = ModelVersion.objects.create(
+        project=run.project,
+        created_by=run.created_by,
+        model=model,
+        number=last + 1,
+        run=run,
+        tokenizer=run.shard_set.tokenizer,
+        step=run.metrics.get("step"),
+        uri=run.uri,
+        sha256=run.sha256,
+        n_parameters=n_parameters,
+        decode_settings=specs.to_dict(DEFAULT_DECODE),
+    )
+    after = {"run": run.name, "sha256": run.sha256}
+    audit.record(action="register_model_version", actor=run.created_by, project=run.project, obj=version, after=after)
+    return version

@@ -1,0 +1,69 @@
+"""What the run pages draw: curves of one run, and the same curve of several."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from controlplane.jobs.models import Job, MetricPoint
+from controlplane.ui.charts import Series, line_chart
+from training_app.models import TrainingRun
+
+BUCKETS = 600  # two points each: about one a pixel of a wide chart, spikes kept
+LOSSES = ("loss/train", "loss/val")
+BITS = ("bits_per_byte/held_out", "bits_per_byte/held_out_source")
+CHARTS: dict[str, tuple[tuple[str, ...], str]] = {
+    "loss": (LOSSES, "nats per token"),
+    "bits": (BITS, "bits per byte"),
+    "throughput": (("throughput/tokens_per_second",), "tokens/s"),
+    "gradient": (("gradient_norm",), "norm before clipping"),
+    "rate": (("learning_rate",), "learning rate"),
+    "memory": (("memory/rss_bytes",), "bytes"),
+}
+COMPARED = ("loss/train", "loss/val", "bits_per_byte/held_out", "throughput/tokens_per_second")
+
+
+def curves(job: Job, chart: str, first: float | None = None, last: float | None = None) -> dict[str, Any]:
+    """One chart of a run, between two steps when zoomed. Raises KeyError for a chart that is not in CHARTS."""
+    names, unit = CHARTS[chart]
+    points = _points([job.pk], names, first, last)
+    return line_chart(_series(points, names), x_title="step", y_title=unit, log_y=chart in {"loss", "gradient"})
+
+
+def overlaid(runs: Sequence[TrainingRun], metric: str) -> dict[str, Any]:
+    """The same metric of several runs, named by run."""
+    series = []
+    for run in runs:
+        points = _points([run.job_id], (metric,), None, None)
+        series.append(Series(run.name, [point.step for point in points], [point.value for point in points]))
+    return line_chart(series, x_title="step", y_title=metric, log_y=metric.startswith("loss/"))
+
+
+def differing(runs: Sequence[TrainingRun]) -> list[tuple[str, list[Any]]]:
+    """Recipe fields in which the runs differ, with each run's value; what is the same for all is left out."""
+    flat = [dict(_flat(run.recipe)) for run in runs]
+    names = sorted({name for recipe in flat for name in recipe})
+    rows = [(name, [recipe.get(name) for recipe in flat]) for name in names]
+    return [(name, values) for name, values in rows if any(value != values[0] for value in values)]
+
+
+def _points(
+    jobs: Sequence[Any], names: Sequence[str], first: float | None, last: float | None
+) -> list[MetricPoint]:
+    points = MetricPoint.objects.filter(job__in=jobs, name__in=names)
+    if first is not None and last is not None:
+        points = points.filter(step__gte=first, step__lte=last)
+    return points.downsample(BUCKETS)
+
+
+def _series(points: Sequence[MetricPoint], names: Sequence[str]) -> list[Series]:
+    found = {name: [point for point in points if point.name == name] for name in names}
+    return [Series(name, [p.step for p in rows], [p.value for p in rows]) for name, rows in found.items() if rows]
+
+
+def _flat(recipe: dict[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:
+    for name, value in recipe.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value

@@ -1,0 +1,105 @@
+"""Completions for a suite, a batch at a time, each kept as soon as it is there.
+
+The engine is the serving one, so that a score is of what people will see: same prompts, healing, stops and rounding.
+Its module, worker.serving.engine, is the only one of the serving room that this room imports.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from worker.context import Context, Stopped
+from worker.evaluation.journal import Journal
+from worker.evaluation.suites import Problem
+from worker.specs import DecodeSettings
+
+BATCH = 32
+
+
+class Generation(Protocol):
+    """One completion. finish_reason: "stop" (a stop string or the end token) or "length" (the budget was spent)."""
+
+    @property
+    def text(self) -> str: ...
+    @property
+    def n_tokens(self) -> int: ...
+    @property
+    def finish_reason(self) -> str: ...
+
+
+class Engine(Protocol):
+    """What is asked of worker.serving.engine.Engine: completions in the order of the prompts, one seed each."""
+
+    def complete_many(
+        self, prompts: Sequence[str], decode: DecodeSettings | None = None, seeds: Sequence[int] | None = None
+    ) -> Sequence[Generation]: ...
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """One sample of one problem."""
+
+    problem: Problem
+    sample: int
+
+    @property
+    def key(self) -> tuple[str, int]:
+        return self.problem.task_id, self.sample
+
+
+def wanted(problems: Sequence[Problem], samples: int) -> list[Wanted]:
+    """Every sample, problem by problem."""
+    return [Wanted(problem, sample) for problem in problems for sample in range(samples)]
+
+
+def sample_seed(seed: int, task_id: str, sample: int) -> int:
+    """A sample's own seed (31 bits): a resumed run, another batch size or a shorter suite draws the same completion."""
+    digest = hashlib.sha256(f"{seed}\0{task_id}\0{sample}".encode()).digest()
+    return int.from_bytes(digest[:4], "big") >> 1
+
+
+def generate(
+    engine: Engine, asked: Sequence[Wanted], decode: DecodeSettings, journal: Journal, context: Context
+) -> None:
+    """Fill the journal with what it lacks. Raises Stopped between batches when asked to."""
+    missing = [item for item in asked if item.key not in journal]
+    context.progress(len(asked) - len(missing), len(asked), "completions")
+    for batch in _batches(missing):
+        if context.stop_requested():
+            raise Stopped(f"{len(journal.records)} of {len(asked)} completions are kept")
+        journal.append(_complete(engine, batch, decode))
+        context.progress(len(journal.records), len(asked), "completions")
+
+
+def _batches(missing: Sequence[Wanted]) -> Iterator[list[Wanted]]:
+    """Runs of samples that are decoded alike."""
+    batch: list[Wanted] = []
+    for item in missing:
+        if batch and (len(batch) == BATCH or item.problem.stop != batch[0].problem.stop):
+            yield batch
+            batch = []
+        batch.append(item)
+    if batch:
+        yield batch
+
+
+def _complete(engine: Engine, batch: Sequence[Wanted], decode: DecodeSettings) -> list[dict[str, object]]:
+    stops = tuple(dict.fromkeys((*decode.stop, *batch[0].problem.stop)))
+    seeds = [sample_seed(decode.seed, *item.key) for item in batch]
+    prompts = [item.problem.prompt for item in batch]
+    answers = engine.complete_many(prompts, dataclasses.replace(decode, stop=stops), seeds)
+    return [
+        {
+            "task_id": item.problem.task_id,
+            "sample": item.sample,
+            "completion": answer.text,
+            "n_tokens": answer.n_tokens,
+            "truncated": answer.finish_reason == "length",
+            "seed": seed,
+        }
+        for item, seed, answer in zip(batch, seeds, answers, strict=True)
+    ]

@@ -1,0 +1,152 @@
+"""evaluate_model: generate, judge, measure, and say all of it in one folder.
+
+    work/plan.json            what the two journals below belong to
+    work/generations.jsonl    every completion, once; a later attempt continues here
+    work/verdicts.jsonl       every verdict, once
+    work/held_out.json        the held-out figures, when they are done
+
+    evaluation/samples.jsonl  one line a sample: prompt, completion, program hash, outcome, times, output, truncated
+    evaluation/score.json     the summary (worker.evaluation.score)
+
+It decides nothing about models: whether a score is good enough is the control plane's affair.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from worker.context import Context, Outcome, Stopped
+from worker.evaluation import held_out
+from worker.evaluation.generate import Engine, Wanted, generate, wanted
+from worker.evaluation.journal import Journal
+from worker.evaluation.judging import judge, limits_for
+from worker.evaluation.score import summarise
+from worker.evaluation.suites import Suite, load_suite
+from worker.events import MessageLogged, MetricsLogged
+from worker.failures import StageFailure
+from worker.manifest import write_atomically
+from worker.sandbox import Isolation, SandboxUnavailable, accept_unsafe, probe
+from worker.specs import EvaluateModel, to_dict
+
+VERSION = "1"
+
+
+def run(spec: EvaluateModel, context: Context) -> Outcome:
+    """The stage. Raises StageFailure evaluation:user:bad-suite, evaluation:app:sandbox-unavailable and the engine's
+    own.
+    """
+    _check(spec)
+    suite = load_suite(spec.suite, spec.max_problems)
+    isolation = _isolation(spec, context)
+    _begin(spec, suite, context)
+    model_dir = context.fetch(spec.model)
+    asked = wanted(suite.problems, spec.samples)
+    samples = _samples(spec, model_dir, asked, isolation, context)
+    figures = _held_out(spec, model_dir, context)
+    summary = summarise(spec, suite, samples, isolation, limits_for(spec.timeout_seconds), figures)
+    _report(summary, context)
+    return _publish(samples, summary, context)
+
+
+def _check(spec: EvaluateModel) -> None:
+    if spec.samples < 1 or spec.timeout_seconds <= 0 or not any(1 <= k <= spec.samples for k in spec.ks):
+        detail = f"samples={spec.samples}, ks={spec.ks} and timeout_seconds={spec.timeout_seconds} give no score"
+        raise StageFailure("spec:app:invalid", detail=detail)
+
+
+def _isolation(spec: EvaluateModel, context: Context) -> Isolation:
+    """Looked for before anything is generated: a refusal should cost seconds."""
+    context.enter("look for a sandbox")
+    found = accept_unsafe(probe()) if spec.allow_unsafe else probe()
+    if found.level == "none":
+        raise StageFailure("evaluation:app:sandbox-unavailable", detail=found.detail)
+    level = "error" if found.level == "unsafe" else "info" if found.level == "bubblewrap" else "warning"
+    context.reporter.report(MessageLogged(f"isolation: {found.level} {found.detail}".strip(), level))
+    return found
+
+
+def _begin(spec: EvaluateModel, suite: Suite, context: Context) -> None:
+    """Throw away what an attempt with another plan left: another suite file, or an older version of this code."""
+    plan = json.dumps({"version": VERSION, "suite": suite.version, "spec": to_dict(spec)}, sort_keys=True)
+    path = context.work / "plan.json"
+    if not path.exists() or path.read_text() != plan:
+        for name in ("generations.jsonl", "verdicts.jsonl", "held_out.json"):
+            (context.work / name).unlink(missing_ok=True)
+        write_atomically(path, plan)
+
+
+def _samples(
+    spec: EvaluateModel, model_dir: Path, asked: Sequence[Wanted], isolation: Isolation, context: Context
+) -> list[dict[str, Any]]:
+    generations = Journal(context.work / "generations.jsonl")
+    verdicts = Journal(context.work / "verdicts.jsonl")
+    try:
+        if any(item.key not in generations for item in asked):
+            context.enter("generate")
+            generate(_engine(spec, model_dir, context), asked, spec.decode, generations, context)
+        context.enter("judge")
+        judge(asked, generations, verdicts, isolation, limits_for(spec.timeout_seconds), context)
+    except SandboxUnavailable as unavailable:
+        raise StageFailure("evaluation:app:sandbox-unavailable", detail=unavailable) from unavailable
+    finally:
+        generations.close()
+        verdicts.close()
+    return [_sample(item, generations, verdicts) for item in asked]
+
+
+def _engine(spec: EvaluateModel, model_dir: Path, context: Context) -> Engine:
+    # Loaded late: it takes seconds, and an attempt that finds all completions kept needs none.
+    from worker.serving.engine import load_engine
+
+    cache = context.work / "engine"
+    cache.mkdir(exist_ok=True)
+    return load_engine(model_dir, spec.engine, quantise=spec.quantise, decode=spec.decode, cache_dir=cache)
+
+
+def _sample(item: Wanted, generations: Journal, verdicts: Journal) -> dict[str, Any]:
+    return {"prompt": item.problem.prompt, **generations.records[item.key], **verdicts.records[item.key]}
+
+
+def _held_out(spec: EvaluateModel, model_dir: Path, context: Context) -> Mapping[str, Any]:
+    if spec.dataset is None:
+        return {}
+    kept = context.work / "held_out.json"
+    if not kept.exists():
+        if context.stop_requested():
+            raise Stopped("all programs are judged; the held-out text is not read yet")
+        from worker.evaluation.likelihood import Reader
+
+        context.enter("read held-out text")
+        figures = held_out.measure(context.fetch(spec.dataset), Reader(model_dir).read, spec.decode.seed)
+        write_atomically(kept, json.dumps(figures))
+    figures = json.loads(kept.read_text())
+    if not figures:
+        context.reporter.report(
+            MessageLogged("The dataset has no held-out documents; no perplexity was measured.", "warning")
+        )
+    return figures
+
+
+def _report(summary: Mapping[str, Any], context: Context) -> None:
+    if not summary["pass_at_k"]:
+        failed = summary["outcomes"]["sandbox_failed"]
+        raise StageFailure(
+            "evaluation:app:sandbox-unavailable", detail=f"it failed for {failed} of {summary['n_samples']} programs"
+        )
+    values = {f"pass@{k}": entry["value"] for k, entry in summary["pass_at_k"].items()}
+    for split, languages in summary["held_out"].items():
+        values[f"bits_per_byte/{split}"] = languages["all"]["bits_per_byte"]
+    context.reporter.report(MetricsLogged(summary["n_samples"], values))
+
+
+def _publish(samples: Sequence[Mapping[str, Any]], summary: Mapping[str, Any], context: Context) -> Outcome:
+    folder = context.out / "evaluation"
+    folder.mkdir()
+    lines = "".join(json.dumps(sample) + "\n" for sample in samples)
+    (folder / "samples.jsonl").write_text(lines, encoding="utf-8")
+    (folder / "score.json").write_text(json.dumps(summary, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    counts = {"problems": summary["n_problems"], "samples": summary["n_samples"], "truncated": summary["n_truncated"]}
+    return Outcome({"evaluation": folder}, {**counts, **summary["outcomes"]}, summary)
