@@ -39,8 +39,11 @@ def of_tokenizer(summary: Mapping[str, Any]) -> dict[str, Any]:
         for split, measured in summary["fertility"].items()
         for language, figures in measured["languages"].items()
     ]
+    specials = sorted(summary["special_tokens"].items(), key=lambda item: item[1])
     return {
         "fertility": rows,
+        "specials": [item for item in specials if not item[0].startswith("<|reserved_")],
+        "n_reserved": sum(name.startswith("<|reserved_") for name, _ in specials),
         "fertility_chart": bar_chart(
             {f"{row['language']}, {row['split'].replace('_', ' ')}": row["bytes_per_token"] for row in rows},
             x_title="language and split",

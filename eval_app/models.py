@@ -59,7 +59,8 @@ class Evaluation(MadeByJob):
     def held_out_bits_per_byte(self) -> float | None:
         """Over all languages of the held-out split; None when no dataset was given."""
         held_out = self.summary.get("held_out") or {}
-        return held_out.get("held_out", {}).get("all", {}).get("bits_per_byte")
+        found: float | None = held_out.get("held_out", {}).get("all", {}).get("bits_per_byte")
+        return found
 
     def is_comparable_with(self, other: Evaluation) -> bool:
         return not self.differences(other)

@@ -1,4 +1,6 @@
-"""The cast of every test: ada the maintainer, grace the member, victor the viewer, root the superuser, and mallory, who is nobody.
+"""The cast of every test: ada the maintainer, grace the member, and mallory, who is nobody.
+
+Beside them iris the admin, victor the viewer and root the superuser.
 
 A pytest plugin (tests/conftest.py names it). A client is signed in by session, as a browser is; `anonymous` is not.
 """
@@ -56,7 +58,7 @@ def root(db: None) -> User:
 
 @pytest.fixture
 def mallory(other_project: Project) -> User:
-    """Signed in, and admin of her own project, so that what she meets is the door of the project and not of the site."""
+    """Admin of her own project, so that what she meets is the door of the project and not of the site."""
     return factories.user("mallory", other_project, "ADMIN")
 
 

@@ -1,4 +1,4 @@
-"""The rows that tests begin with, each made in one line. Imports of models wait for the call: pytest reads this file early."""
+"""The rows that tests begin with, each made in one line. Models are imported late: pytest reads this file early."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def bearer(secret: str) -> dict[str, str]:
 
 
 def run(project: Project, name: str = "brave-heron-12") -> Any:
-    """A TrainingRun that waits, with everything it stands on: a job each, a dataset version, a tokenizer, shards, a model."""
+    """A TrainingRun that waits, on a dataset version, a tokenizer, shards and a model of its own, a job each."""
     from datasets_app.models import Dataset, DatasetVersion, ShardSet, Tokenizer
     from training_app.models import Model, TrainingRun
 

@@ -37,6 +37,7 @@ class Reconciler:
         self.host = socket.gethostname()
         self.no_verdict_until = 0.0
         self.next_tidy = 0.0
+        self.away = ""  # the server whose outage was told
 
     def run(self, leave: threading.Event) -> None:
         """Rounds until `leave` is set."""
@@ -51,11 +52,19 @@ class Reconciler:
             self.ring_for_waiting()
             self.tidy()
         except (OperationalError, InterfaceError) as error:
-            logger.warning("Postgres is away (%s)", str(error).strip().split("\n")[0])
+            self._tell("Postgres", error)
             connection.close()
             self.no_verdict_until = time.monotonic() + settings.JOB_LEASE_SECONDS
         except (RedisError, OSError) as error:
-            logger.warning("the queue is away (%s)", error)
+            self._tell("the queue", error)
+        else:
+            self.away = ""
+
+    def _tell(self, server: str, error: Exception) -> None:
+        """Once an outage, not once a second."""
+        if self.away != server:
+            logger.warning("%s is away (%s)", server, str(error).strip().split("\n")[0])
+        self.away = server
 
     # ---- silent attempts ---------------------------------------------------------------------------------------------
 
@@ -69,8 +78,11 @@ class Reconciler:
     def _end(self, job: Job) -> bool:
         if job.host == self.host:
             killed = processes.kill_family(job)
-            relay.drain(job)
             logger.warning("job %s: attempt %d went silent; %d processes killed", job.id, job.attempt, killed)
+            try:
+                relay.drain(job)
+            except ImportError:  # its app is gone; the job must still end, or we would meet it in every round
+                logger.exception("job %s: nobody knows %s any longer", job.id, job.entry)
         reason = f"Its queue worker {job.worker_name} on {job.host} went silent."
         return transitions.crash(job, crash_message(reason, relay.job_dir(job)), only_if_silent=True)
 

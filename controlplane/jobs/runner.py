@@ -35,6 +35,7 @@ TICK_SECONDS = 0.25
 SAMPLE_SECONDS = 5.0
 KILL_AFTER_SECONDS = 5.0  # from SIGTERM to SIGKILL
 _leave = False
+_queue_worker: int | None = None  # its pid, where a queue worker forked us
 
 
 def run_job(kind: JobKind, job_id: str) -> None:
@@ -62,12 +63,19 @@ def worker_name() -> str:
 
 def watch_for_leave() -> None:
     """SIGTERM asks this process to hand its job back."""
+    global _queue_worker
+    _queue_worker = os.getppid()
     signal.signal(signal.SIGTERM, _ask_to_leave)
 
 
 def _ask_to_leave(signum: int, frame: object) -> None:
     global _leave
     _leave = True
+
+
+def _is_orphan() -> bool:
+    """Whether this is a queue worker's process and the worker is gone."""
+    return _queue_worker is not None and os.getppid() != _queue_worker
 
 
 def patiently(write: Callable[[], T]) -> T:
@@ -77,6 +85,8 @@ def patiently(write: Callable[[], T]) -> T:
         try:
             return write()
         except (OperationalError, InterfaceError) as error:
+            if _is_orphan():  # the whole yard was killed: nothing to wait for, and the lease hands the job back
+                raise
             logger.warning("Postgres is away (%s); waiting", str(error).strip().split("\n")[0])
             connection.close()
             time.sleep(pause)
@@ -98,22 +108,30 @@ class Attempt:
         self.away_since: float | None = None
 
     def run(self) -> None:
-        try:
-            patiently(lambda: prepare(self.job))
-        except StageFailure as refusal:
-            code, message = refusal.code, refusal.message
-            patiently(lambda: transitions.end(self.job, Status.FAILED, code=code, message=message))
+        child = self.begin()
+        if child is None:
             return
-        except (ValueError, LookupError, TypeError, OSError, ImportError) as error:
-            reason = f"The job could not be prepared: {type(error).__name__}: {error}"
-            patiently(lambda: transitions.end(self.job, Status.CRASHED, message=reason))
-            return
-        child = self.start()
         try:
             self.watch(child)
         finally:
             processes.kill_family(self.job)
         self.conclude(child.wait())
+
+    def begin(self) -> subprocess.Popen[bytes] | None:
+        """The started process; None if the job was refused or could not be started, which ends it."""
+        try:
+            patiently(lambda: prepare(self.job))
+            return self.start()
+        except StageFailure as refusal:
+            code, message = refusal.code, refusal.message
+            patiently(lambda: transitions.end(self.job, Status.FAILED, code=code, message=message))
+        except (OperationalError, InterfaceError):
+            raise
+        except Exception as error:  # a kind's own code, a missing interpreter: the next attempt would meet it again
+            logger.exception("job %s could not be started", self.job.id)
+            reason = f"The job could not be started: {type(error).__name__}: {error}"
+            patiently(lambda: transitions.end(self.job, Status.CRASHED, message=reason))
+        return None
 
     def start(self) -> subprocess.Popen[bytes]:
         """The stage's process, in our own process group: what kills the horse's group kills it too."""

@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-import plotly.graph_objects as go
+from plotly import graph_objects
 
 Figure = dict[str, Any]
+go: Any = graph_objects  # plotly tells mypy nothing about its figures
 
 # Blue, oxide, teal, violet, amber, sky, rose, grey: distinct with each kind of colour blindness. As in tokens.css.
 PALETTE = ("#2a5fc9", "#b4451a", "#00806a", "#7b3fa0", "#9a7000", "#2b8fc0", "#b8447c", "#54575e")
@@ -50,7 +51,7 @@ def finite(values: Sequence[float | None]) -> list[float | None]:
     return [value if value is not None and math.isfinite(value) else None for value in values]
 
 
-def finish(figure: go.Figure, label: str) -> Figure:
+def finish(figure: Any, label: str) -> Figure:
     """The figure as a JSON-ready dict, without plotly's 7 KB default template; `label` is what a screen reader says."""
     figure.update_layout(meta={"label": label})
     made: Figure = figure.to_dict()
@@ -96,7 +97,7 @@ def line_style(index: int) -> dict[str, Any]:
     return {"color": PALETTE[hue(index)], "width": 1.6, "dash": dash}
 
 
-def line_trace(series: Series, index: int) -> go.Scatter:
+def line_trace(series: Series, index: int) -> Any:
     # SVG below this count, as WebGL contexts are few in a browser and each chart would take one.
     kind = go.Scattergl if len(series.x) > 20_000 else go.Scatter
     return kind(
@@ -156,7 +157,7 @@ def mark_notes(marks: Sequence[Mark], log_y: bool) -> list[dict[str, Any]]:
     ]
 
 
-def mark_trace(marks: Sequence[Mark]) -> go.Scatter:
+def mark_trace(marks: Sequence[Mark]) -> Any:
     ring = {"symbol": "circle-open", "size": 10, "line": {"width": 1.6}, "color": "#b3261e"}
     texts = [escaped(mark.text) for mark in marks]
     points = {"x": [mark.x for mark in marks], "y": [mark.y for mark in marks]}

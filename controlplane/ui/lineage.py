@@ -27,7 +27,7 @@ class LineageStep:
 
 
 def strip(steps: Mapping[str, LineageStep]) -> list[LineageStep]:
-    """All eight kinds in order; those without a step say "not yet". Raises ValueError for a kind that is not one of them."""
+    """All eight kinds in order; those without a step say "not yet". ValueError for any other kind."""
     if unknown := set(steps) - set(KINDS):
         raise ValueError(f"Not kinds of lineage step: {', '.join(sorted(unknown))}. Known: {', '.join(KINDS)}.")
     return [steps.get(kind) or LineageStep(kind, NOT_YET) for kind in KINDS]

@@ -192,7 +192,7 @@ NOUNS = [
 
 
 def friendly_name(number: int) -> str:
-    """The name of the `number`-th run (>= 0): the same number gives the same name, and neighbours look unlike each other."""
+    """The name of the `number`-th run (>= 0): the same for the same number, and unlike its neighbours'."""
     if number < 0:
         raise ValueError(f"A run's number is not negative: {number}")
     digest = blake2b(str(number).encode(), digest_size=8).digest()

@@ -1,4 +1,4 @@
-"""The rail: which pages exist, in which order, and which of them one is on. No counts: they would cost a query a page."""
+"""The rail: which pages exist, in which order, and which one is on. No counts: they would cost queries."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A real Chromium for what only a browser can show. In CI a missing one is a failure; on a laptop the tests are skipped."""
+"""A real Chromium for what only a browser can show. Missing, it fails the tests in CI and skips them on a laptop."""
 
 from __future__ import annotations
 
@@ -47,7 +47,10 @@ def browser() -> Iterator:
 
 @pytest.fixture
 def page(browser, live_server) -> Iterator:
-    """A fresh page in a fresh profile. A test fails if a script throws, if the policy blocks something, or if anything off this machine is asked for."""
+    """A fresh page in a fresh profile.
+
+    A test fails if a script throws, the policy blocks something, or anything off this machine is asked for.
+    """
     context = browser.new_context(base_url=live_server.url, viewport={"width": 1280, "height": 860})
     context.set_default_timeout(WAIT_MS)
     tab = context.new_page()

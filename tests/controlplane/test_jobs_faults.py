@@ -33,7 +33,7 @@ from controlplane.settings import database
 from tests.controlplane.counting.jobs import count
 
 pytestmark = pytest.mark.slow
-N = 40
+N = 25
 PATIENCE = 120  # seconds until a test gives up; on a quiet machine none takes more than 15
 WORKER = ["rqworker", "cpu", "--serializer", "rq.serializers.JSONSerializer"]
 WORKER += ["--worker-class", "controlplane.jobs.worker.Worker"]

@@ -83,6 +83,19 @@ def test_an_order_that_cannot_be_prepared_crashes_with_the_reason(project):
     assert job.status == "crashed" and "no such order" in job.failure_message
 
 
+def test_a_worker_environment_that_is_missing_is_told_at_once(project, settings):
+    settings.WORKER_COMMAND = ["/nowhere/python", "-m", "worker"]
+    job = see_through(order(project, "1"))
+    assert (job.status, job.attempt) == ("crashed", 1) and "/nowhere/python" in job.failure_message
+
+
+def test_a_job_whose_app_is_gone_ends_and_says_so(project):
+    job = order(project, "1")
+    Job.objects.update(entry="gone_app.jobs.gone")
+    assert see_through(job).status == "crashed" and "gone_app" in job.failure_message
+    assert events_of(job)[-1] == "job.end_refused"
+
+
 def test_a_stage_that_falls_is_tried_again_until_its_attempts_are_spent(project):
     job = order(project, "5 0 falls")
     for _ in range(count.max_attempts):

@@ -301,6 +301,14 @@ def test_an_environment_is_made_anew_when_a_requirement_changes(
     assert environment.stamp != before
 
 
+def test_what_tests_and_benchmarks_need_comes_on_top_of_what_a_yard_needs() -> None:
+    for purpose in environments.PURPOSES:
+        for whole, least in zip(environments.environments(purpose), environments.environments("run"), strict=True):
+            files = [file for step in whole.steps for file in step.files]
+            assert {file for step in least.steps for file in step.files} <= set(files)
+            assert all((ROOT / file).exists() for file in files)
+
+
 def test_pips_noise_is_hidden_and_its_errors_are_shown(capfd: pytest.CaptureFixture[str]) -> None:
     script = "print('Collecting a'); print('noise'); print('ERROR: no such package'); raise SystemExit(1)"
     with pytest.raises(SystemExit, match="failed with exit code 1"):

@@ -47,6 +47,7 @@ def page(template="base.html", **context):
     return render_to_string(template, context, request)
 
 
+@pytest.mark.urls("tests.browser.face_urls")
 def test_no_page_carries_a_script_or_a_handler_inline():
     for html in (page(), page("plain.html")):
         assert not re.findall(r"<script(?![^>]* src=)", html)

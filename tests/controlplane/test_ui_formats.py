@@ -43,8 +43,18 @@ def test_a_duration_is_told_in_its_two_largest_units(seconds, text):
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(None, "–"), (float("nan"), "–"), (0, "0"), (1284, "1,284"), (9999, "9,999"), (10_000, "10 k"), (999_950, "1 M")]
-    + [(1_200_000, "1.2 M"), (4_163_000, "4.16 M"), (3.28412, "3.284"), (-12_345, "-12.3 k"), (1234.56, "1,234.6")],
+    [
+        *[
+            (None, "–"),
+            (float("nan"), "–"),
+            (0, "0"),
+            (1284, "1,284"),
+            (9999, "9,999"),
+            (10_000, "10 k"),
+            (999_950, "1 M"),
+        ],
+        *[(1_200_000, "1.2 M"), (4_163_000, "4.16 M"), (3.28412, "3.284"), (-12_345, "-12.3 k"), (1234.56, "1,234.6")],
+    ],
 )
 def test_a_number_keeps_what_matters_of_it(value, text):
     assert plain(formats.number(value)) == text
@@ -85,10 +95,10 @@ def test_a_badge_has_word_and_shape_and_an_unknown_state_is_refused():
 
 def test_every_state_of_a_row_has_a_badge():
     from controlplane.jobs.models import Status
-    from eval_app.models import Attempt
+    from eval_app.models import SampleResult
     from playground_app.models import Deployment
 
-    for state in [*Status.values, *Deployment.State.values, *Attempt.Verdict.values]:
+    for state in [*Status.values, *Deployment.State.values, *SampleResult.Outcome.values]:
         assert 'class="status' in render("{% status_badge state %}", state=state)
 
 

@@ -111,19 +111,24 @@ class Progress:
         sys.stdout.flush()
 
 
-def make(environment: Environment) -> None:
-    """Create or update `environment`. Ends the program with pip's own words when pip fails."""
+def make(environment: Environment, least: Environment) -> None:
+    """Create or update `environment`, of which `least` is the part that running a yard needs.
+
+    Ends the program with pip's own words when pip fails.
+    """
     sys.stdout.write(f"Setting up {environment.title}, in {environment.folder.relative_to(ROOT)}\n")
     progress = Progress()
     if not environment.has_our_python():
         progress.show("making the environment")
         run([sys.executable, "-m", "venv", "--clear", str(environment.folder)], progress)
-    for stamp in environment.folder.glob(".installed-*"):
-        stamp.unlink()
+    if not least.stamp.exists():  # what is here was for other requirements, whatever came on top of them
+        for stamp in environment.folder.glob(".installed-*"):
+            stamp.unlink()
     pip = [str(environment.python), "-m", "pip", "install", "--progress-bar=off", "--no-input"]
     for step in environment.steps:
         run([*pip, "--disable-pip-version-check", *step.arguments()], progress)
     environment.stamp.touch()
+    least.stamp.touch()  # with more on top it still serves to run a yard
     progress.close("done")
 
 
@@ -167,8 +172,7 @@ def main() -> None:
         fcntl.flock(lock, fcntl.LOCK_EX)  # a second yard waits for the first one's pip
         for environment, least in zip(wanted, plain, strict=True):
             if not environment.stamp.exists():
-                make(environment)
-                least.stamp.touch()  # with more on top it still serves to run a yard
+                make(environment, least)
 
 
 if __name__ == "__main__":

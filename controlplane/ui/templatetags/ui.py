@@ -1,11 +1,12 @@
-"""The template tags of the face. Each formatter works as a filter and as a tag: `{{ run.n_tokens|tokens }}`, `{% tokens n %}`."""
+"""The template tags of the face. Formatters work as filters and as tags: `{{ n|tokens }}`, `{% tokens n %}`."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any, ParamSpec, TypeVar
+from functools import wraps
+from typing import Any
 
 from django import template
 from django.forms import BaseForm
@@ -18,8 +19,6 @@ from controlplane.ui import formats, nav
 from controlplane.ui.lineage import LineageStep
 
 register = template.Library()
-P = ParamSpec("P")
-R = TypeVar("R")
 
 # The states of jobs, deployments, verdicts and workers, by the look they share: a shape of its own in parts.css, since
 # colour alone tells a colour-blind reader nothing.
@@ -42,12 +41,16 @@ LOOKS = {
 }
 
 
-def formatter(name: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Register a function as a filter and as a simple tag of the same name."""
+def formatter(name: str) -> Callable[[Callable[[Any], str]], Callable[[Any], str]]:
+    """Register a formatter as filter and as tag. Django hands a name that leads nowhere on as "": that is no value."""
 
-    def both(function: Callable[P, R]) -> Callable[P, R]:
-        register.filter(name, function)
-        register.simple_tag(function, name=name)
+    def both(function: Callable[[Any], str]) -> Callable[[Any], str]:
+        @wraps(function)
+        def filled(value: Any) -> str:
+            return function(None if value == "" else value)
+
+        register.filter(name, filled)
+        register.simple_tag(filled, name=name)
         return function
 
     return both
@@ -125,7 +128,7 @@ def nav_url(context: Context, name: str) -> str:
 
 @register.inclusion_tag("ui/lineage.html", takes_context=True)
 def lineage(context: Context, steps: Sequence[LineageStep] | None = None) -> dict[str, Any]:
-    """The eight-step strip from `steps` (see `controlplane.ui.lineage.strip`), by default from `lineage` of the context."""
+    """The eight-step strip from `steps` (see `controlplane.ui.lineage.strip`), or from the context's `lineage`."""
     return {"steps": context.get("lineage") if steps is None else steps}
 
 
@@ -157,7 +160,7 @@ def is_checkbox(field: Any) -> bool:
 
 @register.filter
 def metric(values: Mapping[str, Any], name: str) -> Any:
-    """A value by a name that a template cannot spell: {{ run.metrics|metric:"loss/train" }}; None when it is not there."""
+    """A value by a name that a template cannot spell: {{ run.metrics|metric:"loss/train" }}; None if absent."""
     return values.get(name)
 
 

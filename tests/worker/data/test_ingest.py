@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 import os
 import subprocess
@@ -105,9 +106,9 @@ def test_the_funnel_adds_up_and_reasons_carry_examples(make_source, recipe, cont
     source = make_source("s", functions(4) | {"copy.py": functions(1)["f000.py"], "line.py": "a" * 2_000})
     outcome = ingest.run(IngestDataset((source,), recipe), context)
     funnel = outcome.summary["funnel"]
-    assert [row["step"] for row in funnel][0] == "walk"
-    assert all(after["rows_in"] == before["rows_out"] for before, after in zip(funnel, funnel[1:], strict=False))
-    assert all(after["bytes_in"] == before["bytes_out"] for before, after in zip(funnel, funnel[1:], strict=False))
+    assert next(row["step"] for row in funnel) == "walk"
+    assert all(after["rows_in"] == before["rows_out"] for before, after in itertools.pairwise(funnel))
+    assert all(after["bytes_in"] == before["bytes_out"] for before, after in itertools.pairwise(funnel))
     assert funnel[-1]["rows_out"] == outcome.counts["documents"] == 4
     reason = outcome.summary["reasons"]["long-line"]
     assert (reason["rows"], reason["bytes"], reason["step"]) == (1, 2000, "lines")
@@ -160,7 +161,10 @@ def test_splits_are_disjoint_in_content_and_do_not_move_when_files_are_added(mak
     (tmp_path / "again").mkdir()
     again = Context(tmp_path / "again", ListReporter(), str(tmp_path / "storage"))
     after = {row["path"]: row for row in documents(ingest.run(IngestDataset((source,), recipe), again))}
-    by_split = {split: {row["content_sha"] for row in after.values() if row["split"] == split} for split in ("train", "held_out")}
+    by_split = {
+        split: {row["content_sha"] for row in after.values() if row["split"] == split}
+        for split in ("train", "held_out")
+    }
     assert by_split["train"] and by_split["held_out"] and not by_split["train"] & by_split["held_out"]
     assert all(after[row["path"]]["split"] == row["split"] for row in before)
     assert 10 <= len(by_split["held_out"]) <= 40  # a fifth of 120
@@ -220,7 +224,9 @@ def test_one_thread_and_two_write_the_same_bytes(make_source, recipe, tmp_path):
     for threads in (1, 2):
         done = run_by_hand(tmp_path / f"job{threads}", spec, threads)
         assert done.returncode == 0, done.stderr
-        shas.append(json.loads((tmp_path / f"job{threads}" / "manifest.json").read_text())["outputs"]["dataset"]["sha256"])
+        shas.append(
+            json.loads((tmp_path / f"job{threads}" / "manifest.json").read_text())["outputs"]["dataset"]["sha256"]
+        )
     assert shas[0] == shas[1]
 
 

@@ -41,7 +41,9 @@ SECRETS = {
     "shpat_" + HEX: "KEY",
     "123456789:AA" + mixed(33): "KEY",
     "eyJ" + mixed(20) + ".eyJ" + mixed(30) + "." + mixed(43): "KEY",
-    "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\n\n" + mixed(64) + "\n-----END RSA PRIVATE KEY-----": "KEY",
+    "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\n\n"
+    + mixed(64)
+    + "\n-----END RSA PRIVATE KEY-----": "KEY",
 }
 
 

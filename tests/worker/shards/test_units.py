@@ -27,7 +27,8 @@ def test_decorators_and_async_belong_to_the_unit():
 
 
 def test_definitions_inside_conditions_are_found():
-    content = "try:\n    import x\nexcept ImportError:\n    def f():\n        pass\nif 1:\n    pass\nelse:\n    def g():\n        pass\n"
+    content = "try:\n    import x\nexcept ImportError:\n    def f():\n        pass\n"
+    content += "if 1:\n    pass\nelse:\n    def g():\n        pass\n"
     assert texts(content) == {"f": "def f():\n    pass\n", "g": "def g():\n    pass\n"}
 
 
