@@ -1,11 +1,11 @@
 """How much later the first token comes through Triton and the web, and what a keystroke costs.
 
 Everything is set up here: a model of the demo's shape, a real Triton on free ports, a deployment by the deploy stage.
-The peer is the same engine in process. Both are measured in turns, each on the same prompts that it has not seen before.
+The peer is the same engine in process. Both are measured in turns, each on the same prompts, new to both.
 
     first_token_triton     Triton against the engine in process; goal: 10 ms added at the median
     first_token_web        the same through POST /v1/completions of a running site; needs --web, --token, --model
-    keystroke_cache        a prompt that grows by a key, previous stream cancelled: prefix cache against none, in process
+    keystroke_cache        a prompt that grows by a key, previous stream cancelled: prefix cache against none
     keystroke_triton_p50   the same through Triton; goal: 25 ms (p95: 60 ms); peer: the engine in process, with cache
 
 An outside load generator: perf_analyzer is in tritonclient wheels up to 2.60 (2.51.0 runs on glibc 2.36); unzip it and

@@ -25,7 +25,9 @@ def of_dataset(summary: Mapping[str, Any]) -> dict[str, Any]:
             y_title="MB",
             log_y=len(languages) > 1,
         ),
-        "size_chart": _binned(histograms["file_bytes_kept"], histograms["bin_upper_bounds"], "file size, bytes", "files"),
+        "size_chart": _binned(
+            histograms["file_bytes_kept"], histograms["bin_upper_bounds"], "file size, bytes", "files"
+        ),
         "line_chart": _binned(
             histograms["line_characters_kept"], histograms["bin_upper_bounds"], "line length, characters", "lines"
         ),

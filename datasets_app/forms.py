@@ -104,5 +104,10 @@ class RowSearchForm(forms.Form):
     language = forms.CharField(required=False)
     split = forms.ChoiceField(
         required=False,
-        choices=[("", "any split"), ("train", "train"), ("held_out", "held out"), ("held_out_source", "held-out source")],
+        choices=[
+            ("", "any split"),
+            ("train", "train"),
+            ("held_out", "held out"),
+            ("held_out_source", "held-out source"),
+        ],
     )

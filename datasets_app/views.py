@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpResponse
 from django.shortcuts import redirect, render
 
-from controlplane.access.doors import get_owned, project_view
+from controlplane.access.doors import MemberRequest, get_owned, project_view
 from controlplane.access.models import Project, Role
 from controlplane.access.refusals import Refused
 from datasets_app import actions, documents, figures
@@ -16,7 +16,7 @@ SHOWN = 100
 
 
 @project_view(Role.VIEWER)
-def dataset_list(request: HttpRequest, project: Project) -> HttpResponse:
+def dataset_list(request: MemberRequest, project: Project) -> HttpResponse:
     context = {
         "versions": DatasetVersion.objects.for_list(project).filter(archived_at=None)[:SHOWN],
         "shard_sets": ShardSet.objects.for_list(project).filter(archived_at=None)[:SHOWN],
@@ -25,7 +25,7 @@ def dataset_list(request: HttpRequest, project: Project) -> HttpResponse:
 
 
 @project_view(Role.MEMBER, methods=("GET", "POST"))
-def dataset_new(request: HttpRequest, project: Project) -> HttpResponse:
+def dataset_new(request: MemberRequest, project: Project) -> HttpResponse:
     form = IngestForm(request.POST or None, project=project)
     if request.method == "POST" and form.is_valid():
         data = form.cleaned_data
@@ -40,7 +40,7 @@ def dataset_new(request: HttpRequest, project: Project) -> HttpResponse:
 
 
 @project_view(Role.VIEWER)
-def version_detail(request: HttpRequest, project: Project, pk: str) -> HttpResponse:
+def version_detail(request: MemberRequest, project: Project, pk: str) -> HttpResponse:
     version = get_owned(DatasetVersion.objects.select_related("dataset", "job", "created_by"), project, pk)
     context = {"version": version, "sources": version.sources.order_by("is_held_out", "name")}
     context |= figures.of_dataset(version.summary) if version.is_ready else {}
@@ -48,7 +48,7 @@ def version_detail(request: HttpRequest, project: Project, pk: str) -> HttpRespo
 
 
 @project_view(Role.VIEWER)
-def rows(request: HttpRequest, project: Project, pk: str) -> HttpResponse:
+def rows(request: MemberRequest, project: Project, pk: str) -> HttpResponse:
     version = get_owned(DatasetVersion.objects.select_related("dataset", "job"), project, pk)
     form = RowSearchForm(request.GET)
     if not version.is_ready or not form.is_valid():
@@ -61,7 +61,7 @@ def rows(request: HttpRequest, project: Project, pk: str) -> HttpResponse:
 
 
 @project_view(Role.VIEWER)
-def row(request: HttpRequest, project: Project, pk: str, document_id: str) -> HttpResponse:
+def row(request: MemberRequest, project: Project, pk: str, document_id: str) -> HttpResponse:
     version = get_owned(DatasetVersion.objects.select_related("dataset", "job"), project, pk)
     document = documents.get(version.uri, document_id) if version.uri else None
     if document is None:
@@ -71,7 +71,7 @@ def row(request: HttpRequest, project: Project, pk: str, document_id: str) -> Ht
 
 
 @project_view(Role.VIEWER)
-def dropped(request: HttpRequest, project: Project, pk: str, reason: str) -> HttpResponse:
+def dropped(request: MemberRequest, project: Project, pk: str, reason: str) -> HttpResponse:
     version = get_owned(DatasetVersion.objects.select_related("dataset", "job"), project, pk)
     about = version.summary.get("reasons", {}).get(reason)
     if about is None or version.uri is None:
@@ -81,12 +81,12 @@ def dropped(request: HttpRequest, project: Project, pk: str, reason: str) -> Htt
 
 
 @project_view(Role.VIEWER)
-def source_list(request: HttpRequest, project: Project) -> HttpResponse:
+def source_list(request: MemberRequest, project: Project) -> HttpResponse:
     return _sources(request, project, SourceForm())
 
 
 @project_view(Role.MEMBER, methods=("POST",))
-def source_add(request: HttpRequest, project: Project) -> HttpResponse:
+def source_add(request: MemberRequest, project: Project) -> HttpResponse:
     form = SourceForm(request.POST)
     if form.is_valid():
         try:
@@ -97,20 +97,20 @@ def source_add(request: HttpRequest, project: Project) -> HttpResponse:
     return _sources(request, project, form)
 
 
-def _sources(request: HttpRequest, project: Project, form: SourceForm) -> HttpResponse:
+def _sources(request: MemberRequest, project: Project, form: SourceForm) -> HttpResponse:
     sources = Source.objects.filter(project=project, archived_at=None).order_by("is_held_out", "name")
     context = {"form": form, "sources": sources}
     return render(request, "datasets/sources.html", context, status=422 if form.errors else 200)
 
 
 @project_view(Role.VIEWER)
-def tokenizer_list(request: HttpRequest, project: Project) -> HttpResponse:
+def tokenizer_list(request: MemberRequest, project: Project) -> HttpResponse:
     tokenizers = Tokenizer.objects.for_list(project).filter(archived_at=None)[:SHOWN]
     return render(request, "datasets/tokenizers.html", {"tokenizers": tokenizers})
 
 
 @project_view(Role.MEMBER, methods=("GET", "POST"))
-def tokenizer_new(request: HttpRequest, project: Project) -> HttpResponse:
+def tokenizer_new(request: MemberRequest, project: Project) -> HttpResponse:
     form = TokenizerForm(request.POST or None, project=project)
     if request.method == "POST" and form.is_valid():
         data = form.cleaned_data
@@ -126,7 +126,7 @@ def tokenizer_new(request: HttpRequest, project: Project) -> HttpResponse:
 
 
 @project_view(Role.VIEWER)
-def tokenizer_detail(request: HttpRequest, project: Project, pk: str) -> HttpResponse:
+def tokenizer_detail(request: MemberRequest, project: Project, pk: str) -> HttpResponse:
     tokenizer = get_owned(Tokenizer.objects.for_list(project), project, pk)
     context = {"tokenizer": tokenizer}
     context |= figures.of_tokenizer(tokenizer.summary) if tokenizer.is_ready else {}
@@ -134,7 +134,7 @@ def tokenizer_detail(request: HttpRequest, project: Project, pk: str) -> HttpRes
 
 
 @project_view(Role.MEMBER, methods=("GET", "POST"))
-def shards_new(request: HttpRequest, project: Project) -> HttpResponse:
+def shards_new(request: MemberRequest, project: Project) -> HttpResponse:
     form = ShardsForm(request.POST or None, project=project)
     if request.method == "POST" and form.is_valid():
         data = form.cleaned_data
@@ -148,6 +148,6 @@ def shards_new(request: HttpRequest, project: Project) -> HttpResponse:
 
 
 @project_view(Role.VIEWER)
-def shard_set_detail(request: HttpRequest, project: Project, pk: str) -> HttpResponse:
+def shard_set_detail(request: MemberRequest, project: Project, pk: str) -> HttpResponse:
     shards = get_owned(ShardSet.objects.for_list(project), project, pk)
     return render(request, "datasets/shard_set.html", {"shards": shards, "meta": shards.summary.get("meta", {})})

@@ -28,9 +28,7 @@ def add_suite(*, project: Project, by: User | None, name: str, location: str, de
     """Name a suite: a built-in one, or a HumanEval-format .jsonl or .jsonl.gz file that the workers can read."""
     if Suite.objects.filter(project=project, name=name).exists():
         raise Refused(f"There is a suite called {name} already; choose another name.")
-    suite = Suite.objects.create(
-        project=project, created_by=by, name=name, location=location, description=description
-    )
+    suite = Suite.objects.create(project=project, created_by=by, name=name, location=location, description=description)
     audit.record(action="add_suite", actor=by, project=project, obj=suite, after={"location": location})
     return suite
 

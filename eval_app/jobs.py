@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import fsspec
 
@@ -36,7 +37,7 @@ def _on_success(job: Job, manifest: Manifest) -> None:
     SampleResult.objects.bulk_create(rows, batch_size=500)
 
 
-def _sample(evaluation: Evaluation, raw: dict[str, object]) -> SampleResult:
+def _sample(evaluation: Evaluation, raw: dict[str, Any]) -> SampleResult:
     output = f"{raw.get('stdout', '')}{raw.get('stderr', '')}".replace("\0", "")
     return SampleResult(
         evaluation=evaluation,

@@ -58,9 +58,12 @@ class Evaluation(MadeByJob):
     @property
     def held_out_bits_per_byte(self) -> float | None:
         """Over all languages of the held-out split; None when no dataset was given."""
-        held_out = self.summary.get("held_out") or {}
-        found: float | None = held_out.get("held_out", {}).get("all", {}).get("bits_per_byte")
-        return found
+        return self.bits_by_split().get("held_out")
+
+    def bits_by_split(self) -> dict[str, float]:
+        """Bits per byte over all languages, by held-out split; empty when no dataset was given."""
+        splits = self.summary.get("held_out") or {}
+        return {split: row["all"]["bits_per_byte"] for split, row in splits.items() if "all" in row}
 
     def is_comparable_with(self, other: Evaluation) -> bool:
         return not self.differences(other)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from django.db.models import Count
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 
-from controlplane.access.doors import get_owned, project_view
+from controlplane.access.doors import MemberRequest, get_owned, project_view
 from controlplane.access.models import Project, Role
 from controlplane.access.refusals import Refused
 from eval_app import actions, figures
@@ -20,13 +20,13 @@ SAMPLES = 400
 
 
 @project_view(Role.VIEWER)
-def evaluation_list(request: HttpRequest, project: Project) -> HttpResponse:
+def evaluation_list(request: MemberRequest, project: Project) -> HttpResponse:
     evaluations = Evaluation.objects.for_list(project).filter(archived_at=None)[:SHOWN]
     return render(request, "evaluation/list.html", {"evaluations": evaluations})
 
 
 @project_view(Role.VIEWER)
-def evaluation_detail(request: HttpRequest, project: Project, pk: str) -> HttpResponse:
+def evaluation_detail(request: MemberRequest, project: Project, pk: str) -> HttpResponse:
     evaluation = get_owned(Evaluation.objects.for_list(project), project, pk)
     outcome = request.GET.get("outcome", "")
     samples = evaluation.samples.filter(outcome=outcome) if outcome else evaluation.samples.all()
@@ -41,34 +41,32 @@ def evaluation_detail(request: HttpRequest, project: Project, pk: str) -> HttpRe
 
 
 @project_view(Role.VIEWER)
-def sample_detail(request: HttpRequest, project: Project, pk: str, sample: int) -> HttpResponse:
+def sample_detail(request: MemberRequest, project: Project, pk: str, sample: int) -> HttpResponse:
     evaluation = get_owned(Evaluation.objects.for_list(project), project, pk)
     row = get_object_or_404(SampleResult, evaluation=evaluation, pk=sample)
     return render(request, "evaluation/sample.html", {"evaluation": evaluation, "sample": row})
 
 
 @project_view(Role.MEMBER, methods=("GET", "POST"))
-def evaluation_new(request: HttpRequest, project: Project) -> HttpResponse:
+def evaluation_new(request: MemberRequest, project: Project) -> HttpResponse:
     actions.add_built_in_suites(project=project)
     initial = {"model_version": request.GET.get("model_version")}
     form = EvaluationForm(request.POST or None, project=project, initial=initial)
     if request.method == "POST" and form.is_valid():
         data = form.cleaned_data
         inputs = {name: data[name] for name in ("model_version", "suite", "dataset_version")}
-        evaluation = actions.evaluate_model(
-            project=project, by=request.user, **inputs, parameters=form.parameters()
-        )
+        evaluation = actions.evaluate_model(project=project, by=request.user, **inputs, parameters=form.parameters())
         return redirect("evaluation:evaluation", project.slug, evaluation.pk)
     return render(request, "evaluation/new.html", {"form": form}, status=422 if form.errors else 200)
 
 
 @project_view(Role.VIEWER)
-def suite_list(request: HttpRequest, project: Project) -> HttpResponse:
+def suite_list(request: MemberRequest, project: Project) -> HttpResponse:
     return _suites(request, project, SuiteForm())
 
 
 @project_view(Role.MEMBER, methods=("POST",))
-def suite_add(request: HttpRequest, project: Project) -> HttpResponse:
+def suite_add(request: MemberRequest, project: Project) -> HttpResponse:
     form = SuiteForm(request.POST)
     if form.is_valid():
         try:
@@ -79,7 +77,7 @@ def suite_add(request: HttpRequest, project: Project) -> HttpResponse:
     return _suites(request, project, form)
 
 
-def _suites(request: HttpRequest, project: Project, form: SuiteForm) -> HttpResponse:
+def _suites(request: MemberRequest, project: Project, form: SuiteForm) -> HttpResponse:
     suites = Suite.objects.filter(project=project, archived_at=None).annotate(n=Count("evaluations")).order_by("name")
     built_in = [{"name": name, "description": text} for name, text in actions.BUILT_IN.items()]
     context = {"form": form, "suites": suites, "built_in": built_in}

@@ -22,7 +22,12 @@ def models(request: HttpRequest, token: ApiToken) -> HttpResponse:
     """The names that this token's person may ask for."""
     found = routes(token.project, token.user)
     rows = [
-        {"id": item.name, "object": "model", "created": int(item.deployment.created_at.timestamp()), "owned_by": token.project.slug}
+        {
+            "id": item.name,
+            "object": "model",
+            "created": int(item.deployment.created_at.timestamp()),
+            "owned_by": token.project.slug,
+        }
         for item in found
     ]
     return JsonResponse({"object": "list", "data": rows})

@@ -71,10 +71,18 @@ def _not_worse(latest: Evaluation | None, production: ModelVersion | None, versi
         return [Rule("not worse", True, "Nothing is on production to be worse than.")]
     theirs = next((row for row in _finished(production) if latest.is_comparable_with(row)), None)
     if theirs is None:
-        return [Rule("not worse", False, f"{production} has no evaluation that compares with this one; run {latest.suite} on it.")]
+        return [
+            Rule(
+                "not worse",
+                False,
+                f"{production} has no evaluation that compares with this one; run {latest.suite} on it.",
+            )
+        ]
     rules = []
     drop = theirs.pass_at_1 - latest.pass_at_1
-    detail = f"pass@1 {latest.pass_at_1:.1%} against {theirs.pass_at_1:.1%}; at most {PASS_MARGIN:.0%} lower is let through."
+    detail = (
+        f"pass@1 {latest.pass_at_1:.1%} against {theirs.pass_at_1:.1%}; at most {PASS_MARGIN:.0%} lower is let through."
+    )
     rules.append(Rule("pass@1 not worse", drop <= PASS_MARGIN, detail))
     ours_bits, their_bits = latest.held_out_bits_per_byte, theirs.held_out_bits_per_byte
     if ours_bits is not None and their_bits is not None:

@@ -17,7 +17,6 @@ from playground_app.models import Deployment
 from training_app.models import Alias, Promotion
 
 
-
 class NoRoute(Exception):
     """No live deployment answers that name for this person; the text says why and what is there."""
 
@@ -70,5 +69,3 @@ def _live(project: Project) -> dict[str, Deployment]:
     """The newest ready deployment of each model version."""
     rows = Deployment.objects.for_list(project).ready().order_by("model_version", "-created_at")
     return {row.model_version_id: row for row in rows.distinct("model_version")}
-
-

@@ -6,10 +6,10 @@ import json
 
 from asgiref.sync import sync_to_async
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
+from django.http import HttpResponse, HttpResponseBase, JsonResponse
 from django.shortcuts import redirect, render
 
-from controlplane.access.doors import get_owned, project_view
+from controlplane.access.doors import MemberRequest, get_owned, project_view
 from controlplane.access.models import Project, Role
 from controlplane.access.refusals import Refused
 from playground_app import actions, completions, figures, gate
@@ -31,14 +31,14 @@ EXAMPLE = '''class Inventory:
 
 
 @project_view(Role.VIEWER)
-def deployment_list(request: HttpRequest, project: Project) -> HttpResponse:
+def deployment_list(request: MemberRequest, project: Project) -> HttpResponse:
     deployments = Deployment.objects.for_list(project).filter(archived_at=None)[:100]
-    template = "playground/deployment_list.html" + ("#rows" if request.htmx else "")  # type: ignore[attr-defined]
+    template = "playground/deployment_list.html" + ("#rows" if request.htmx else "")
     return render(request, template, {"deployments": deployments})
 
 
 @project_view(Role.VIEWER)
-def deployment_detail(request: HttpRequest, project: Project, pk: str) -> HttpResponse:
+def deployment_detail(request: MemberRequest, project: Project, pk: str) -> HttpResponse:
     deployment = get_owned(Deployment.objects.for_list(project), project, pk)
     context = {
         "deployment": deployment,
@@ -50,7 +50,7 @@ def deployment_detail(request: HttpRequest, project: Project, pk: str) -> HttpRe
 
 
 @project_view(Role.MAINTAINER, methods=("POST",))
-def deployment_stop(request: HttpRequest, project: Project, pk: str) -> HttpResponse:
+def deployment_stop(request: MemberRequest, project: Project, pk: str) -> HttpResponse:
     deployment = get_owned(Deployment.objects.for_list(project), project, pk)
     try:
         actions.stop_deployment(deployment=deployment, by=request.user)
@@ -60,13 +60,15 @@ def deployment_stop(request: HttpRequest, project: Project, pk: str) -> HttpResp
 
 
 @project_view(Role.VIEWER)
-def completion_detail(request: HttpRequest, project: Project, pk: str) -> HttpResponse:
+def completion_detail(request: MemberRequest, project: Project, pk: str) -> HttpResponse:
     completion = get_owned(Completion.objects.select_related("deployment__model_version__model", "user"), project, pk)
-    return render(request, "playground/completion.html", {"completion": completion, "feedback": completion.feedback.all()})
+    return render(
+        request, "playground/completion.html", {"completion": completion, "feedback": completion.feedback.all()}
+    )
 
 
 @project_view(Role.MAINTAINER, methods=("GET", "POST"))
-def promote(request: HttpRequest, project: Project, pk: str) -> HttpResponse:
+def promote(request: MemberRequest, project: Project, pk: str) -> HttpResponse:
     version = get_owned(ModelVersion.objects.for_list(project), project, pk)
     form = PromoteForm(request.POST or None, initial={"alias": request.GET.get("alias", "staff")})
     if request.method == "POST" and form.is_valid():
@@ -82,7 +84,7 @@ def promote(request: HttpRequest, project: Project, pk: str) -> HttpResponse:
 
 
 @project_view(Role.MAINTAINER, methods=("POST",))
-def roll_back(request: HttpRequest, project: Project, pk: str, alias: str) -> HttpResponse:
+def roll_back(request: MemberRequest, project: Project, pk: str, alias: str) -> HttpResponse:
     model = get_owned(Model, project, pk)
     form = ReasonForm(request.POST)
     try:
@@ -97,7 +99,7 @@ def roll_back(request: HttpRequest, project: Project, pk: str, alias: str) -> Ht
 
 
 @project_view(Role.MEMBER)
-def editor(request: HttpRequest, project: Project) -> HttpResponse:
+def editor(request: MemberRequest, project: Project) -> HttpResponse:
     found = routes(project, request.user)
     chosen = next((item for item in found if item.name == request.GET.get("model")), found[0] if found else None)
     context = {
@@ -111,7 +113,7 @@ def editor(request: HttpRequest, project: Project) -> HttpResponse:
 
 
 @project_view(Role.MEMBER, methods=("POST",))
-async def complete(request: HttpRequest, project: Project) -> HttpResponseBase:
+async def complete(request: MemberRequest, project: Project) -> HttpResponseBase:
     """What the editor asks: a /v1/completions body with `language` beside it; always streamed."""
     try:
         raw = json.loads(request.body)
@@ -127,7 +129,7 @@ async def complete(request: HttpRequest, project: Project) -> HttpResponseBase:
 
 
 @project_view(Role.MEMBER, methods=("POST",))
-def feedback(request: HttpRequest, project: Project) -> HttpResponse:
+def feedback(request: MemberRequest, project: Project) -> HttpResponse:
     form = FeedbackForm(request.POST)
     if not form.is_valid():
         return JsonResponse({"errors": form.errors}, status=400)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +15,16 @@ if TYPE_CHECKING:
     from controlplane.access.models import ApiToken, Project, User
 
 PASSWORD = "correct-horse-battery"
+ENTRIES = {
+    verb: f"{app}.jobs.{verb}"
+    for app, verbs in {
+        "datasets_app": ("ingest_dataset", "train_tokenizer", "build_shards"),
+        "training_app": ("train_model",),
+        "eval_app": ("evaluate_model",),
+        "playground_app": ("deploy_model",),
+    }.items()
+    for verb in verbs
+}
 
 
 def project(slug: str = "demo", name: str = "First yard") -> Project:
@@ -89,4 +101,392 @@ def job(project: Project, kind: str, title: str = "a piece of work", **more: Any
     """A Job that waits in the queue of the CPUs; the queue itself is not rung."""
     from controlplane.jobs.models import Job
 
-    return Job.objects.create(project=project, kind=kind, entry="", title=title, queue="cpu", **more)
+    return Job.objects.create(
+        project=project, kind=kind, entry=ENTRIES.get(kind, ""), title=title, queue="cpu", **more
+    )
+
+
+# ---- the chain, each link finished and with the figures that its stage writes -----------------------------------------
+
+DECODE = {
+    "temperature": 0.0,
+    "top_p": 1.0,
+    "top_k": 0,
+    "repetition_penalty": 1.1,
+    "max_tokens": 48,
+    "stop": [],
+    "seed": 17,
+}
+
+
+def sha(name: str) -> str:
+    """A content hash that differs with `name`."""
+    return hashlib.sha256(name.encode()).hexdigest()
+
+
+def finished_job(project: Project, kind: str, title: str = "a piece of work", status: str = "succeeded") -> Any:
+    """A Job that ended at its first attempt; `kind` is the verb, whose app is known here."""
+    code = {"failure_code": "test:app:failed", "failure_message": "It said no."} if status == "failed" else {}
+    return job(
+        project,
+        kind,
+        title,
+        status=status,
+        attempt=1,
+        started_at=timezone.now() - timedelta(seconds=90),
+        finished_at=timezone.now(),
+        **code,
+    )
+
+
+def make_source(project: Project, name: str = "python-stdlib", is_held_out: bool = False) -> Any:
+    from datasets_app.models import Source
+
+    return Source.objects.create(
+        project=project, name=name, location=f"/srv/code/{name}", license="PSF-2.0", is_held_out=is_held_out
+    )
+
+
+def make_dataset_version(
+    project: Project, name: str = "python-code", uri: str = "file:///nowhere/dataset", number: int = 1
+) -> Any:
+    from datasets_app.models import Dataset, DatasetVersion
+
+    dataset, _ = Dataset.objects.get_or_create(project=project, name=name)
+    return DatasetVersion.objects.create(
+        project=project,
+        job=finished_job(project, "ingest_dataset", f"{name} v{number}"),
+        dataset=dataset,
+        number=number,
+        recipe={"languages": ["Python"], "held_out_share": 0.02, "seed": 17},
+        uri=uri,
+        sha256=sha(f"{name} {number}"),
+        n_bytes=4_200_000,
+        counts={
+            "documents": 1200,
+            "bytes": 9_000_000,
+            "lines": 240_000,
+            "languages": 1,
+            "train": 1160,
+            "held_out": 24,
+            "held_out_source": 16,
+            "dropped": 90,
+            "redacted_values": 3,
+        },
+        summary=dataset_summary(),
+    )
+
+
+def dataset_summary() -> dict[str, Any]:
+    """As worker.data.publish writes it."""
+    figures = {"files": 1200, "bytes": 9_000_000, "lines": 240_000, "line_characters": 8_000_000}
+    figures = {**figures, "mean_line_characters": 33.3}
+    return {
+        "layout": 1,
+        "recipe": {"languages": ["Python"]},
+        "funnel": [
+            {"step": "read", "rows_in": 1290, "rows_out": 1250, "bytes_in": 9_400_000, "bytes_out": 9_200_000},
+            {"step": "deduplicate", "rows_in": 1250, "rows_out": 1200, "bytes_in": 9_200_000, "bytes_out": 9_000_000},
+        ],
+        "reasons": {
+            "duplicate": {
+                "step": "deduplicate",
+                "text": "The same content as another file.",
+                "unit": "",
+                "rows": 50,
+                "bytes": 200_000,
+                "examples": [],
+            }
+        },
+        "repairs": {},
+        "redactions": {"email": 3},
+        "languages": {"Python": figures},
+        "sources": {"python-stdlib": figures},
+        "splits": {"train": figures},
+        "histograms": {
+            "file_bytes_seen": [0, 0, 5, 40, 9],
+            "file_bytes_kept": [0, 0, 4, 38, 8],
+            "line_characters_kept": [10, 20, 90, 60, 5],
+            "bin_upper_bounds": [0, 1, 3, 7, 15],
+        },
+    }
+
+
+def make_tokenizer(version: Any, name: str = "python-code-4k") -> Any:
+    from datasets_app.models import Tokenizer
+
+    measured = {"bytes": 300_000, "tokens": 88_000, "bytes_per_token": 3.41}
+    return Tokenizer.objects.create(
+        project=version.project,
+        job=finished_job(version.project, "train_tokenizer", name),
+        name=name,
+        dataset_version=version,
+        parameters={"vocabulary_size": 4096, "sample_bytes": 1_000_000},
+        uri="file:///nowhere/tokenizer",
+        sha256=sha(f"tokenizer {name}"),
+        n_bytes=300_000,
+        counts={"vocabulary": 4096, "sample_bytes": 1_000_000, "sample_documents": 130},
+        summary={
+            "special_tokens": {"<|end_of_text|>": 0, "<|fim_prefix|>": 1, "<|reserved_0|>": 5},
+            "fertility": {
+                "held_out": {**measured, "languages": {"Python": measured}},
+                "held_out_source": {"bytes": 0, "tokens": 0, "bytes_per_token": None, "languages": {}},
+            },
+            "snippet": [{"id": 300, "text": "def"}, {"id": 301, "text": " f"}],
+            "longest_tokens": [{"id": 3000, "text": "NotImplementedError"}],
+        },
+    )
+
+
+def make_shard_set(version: Any, tokenizer: Any) -> Any:
+    from datasets_app.models import ShardSet
+
+    samples, tokens = {"train": 9000, "held_out": 190}, {"train": 2_304_000, "held_out": 48_640}
+    return ShardSet.objects.create(
+        project=version.project,
+        job=finished_job(version.project, "build_shards", f"{version} with {tokenizer}"),
+        dataset_version=version,
+        tokenizer=tokenizer,
+        parameters={"sequence_length": 256, "units": "functions"},
+        uri="file:///nowhere/shards",
+        sha256=sha(f"shards {version} {tokenizer}"),
+        n_bytes=4_700_000,
+        counts={"samples": 9190, "tokens": 2_352_640, "units": 21_000, "duplicate_units": 400},
+        summary={
+            "meta": {
+                "layout": 1,
+                "tokenizer_sha256": tokenizer.sha256,
+                "dataset_sha256": version.sha256,
+                "vocabulary_size": 4096,
+                "sequence_length": 256,
+                "units": "functions",
+                "seed": 17,
+                "dtype": "uint16",
+                "n_samples": samples,
+                "n_tokens": tokens,
+                "bytes_per_token": {"train": 3.4, "held_out": 3.3},
+            },
+            "splits": {},
+        },
+    )
+
+
+def make_training_run(
+    shards: Any,
+    name: str = "brave-heron-1",
+    model_name: str = "completer",
+    metrics: dict[str, float] | None = None,
+    batch_size: int = 16,
+) -> Any:
+    """A finished run with two points of each loss; its model is not registered (make_model_version does that)."""
+    from controlplane.jobs.models import MetricPoint
+    from training_app.models import Checkpoint, Model, TrainingRun
+
+    project = shards.project
+    model, _ = Model.objects.get_or_create(project=project, name=model_name)
+    values = {"loss/train": 2.1, "loss/val": 2.2, "bits_per_byte/held_out": 0.93, "step": 400}
+    training = TrainingRun.objects.create(
+        project=project,
+        job=finished_job(project, "train_model", name),
+        name=name,
+        shard_set=shards,
+        model=model,
+        recipe={
+            "name": "first-model",
+            "shape": {"layers": 4, "hidden_size": 256, "heads": 4},
+            "optimiser": {"name": "muon", "learning_rate": 0.02},
+            "schedule": {"warmup_share": 0.05, "cooldown_share": 0.3},
+            "batch_size": batch_size,
+            "max_steps": 400,
+            "max_seconds": None,
+            "fim_rate": 0.5,
+            "precision": "fp32",
+            "seed": 17,
+        },
+        tags=["baseline"],
+        uri="file:///nowhere/model",
+        sha256=sha(f"model {name}"),
+        n_bytes=13_000_000,
+        counts={"parameters": 3_400_000, "steps": 400},
+        summary={},
+        metrics=values if metrics is None else metrics,
+    )
+    Checkpoint.objects.create(run=training, step=400, path="/nowhere/ep0-ba400", n_bytes=40_000_000)
+    MetricPoint.objects.bulk_create(
+        MetricPoint(job=training.job, name=metric, step=step, value=value, at=timezone.now())
+        for metric in ("loss/train", "loss/val")
+        for step, value in ((1, 8.3), (400, 2.1))
+    )
+    return training
+
+
+def make_model_version(run: Any, number: int = 1) -> Any:
+    from training_app.models import ModelVersion
+
+    return ModelVersion.objects.create(
+        project=run.project,
+        model=run.model,
+        number=number,
+        run=run,
+        tokenizer=run.shard_set.tokenizer,
+        step=400,
+        uri=run.uri,
+        sha256=run.sha256,
+        n_parameters=3_400_000,
+        decode_settings=DECODE,
+    )
+
+
+def make_suite(project: Project, name: str = "starter-python") -> Any:
+    from eval_app.models import Suite
+
+    return Suite.objects.get_or_create(project=project, name=name, defaults={"location": name})[0]
+
+
+def make_evaluation(
+    version: Any, suite: Any = None, pass_at_1: float = 0.4, bits_per_byte: float = 0.93, isolation: str = "bubblewrap"
+) -> Any:
+    """A finished evaluation with one passed sample."""
+    from eval_app.models import Evaluation, SampleResult
+
+    project = version.project
+    suite = suite or make_suite(project)
+    evaluation = Evaluation.objects.create(
+        project=project,
+        job=finished_job(project, "evaluate_model", f"{suite} of {version}"),
+        suite=suite,
+        model_version=version,
+        dataset_version=version.run.shard_set.dataset_version,
+        parameters={"samples": 1, "ks": [1]},
+        uri="file:///nowhere/evaluation",
+        sha256=sha(f"evaluation {version.pk} {pass_at_1}"),
+        n_bytes=90_000,
+        counts={"samples": 40},
+        summary={
+            "pass_at_k": {"1": {"value": pass_at_1, "low": pass_at_1 - 0.1, "high": pass_at_1 + 0.1, "n_problems": 40}},
+            "n_problems": 40,
+            "n_samples": 40,
+            "samples_per_problem": 1,
+            "outcomes": {"passed": int(40 * pass_at_1), "failed": 40 - int(40 * pass_at_1)},
+            "n_truncated": 2,
+            "problems": [{"task_id": "starter/0", "n": 1, "c": 1, "n_truncated": 0}],
+            "suite": {"name": suite.name, "version": sha(suite.name)},
+            "isolation": {"level": isolation, "detail": "", "landlock_abi": 4, "seccomp": True, "uid": 65534},
+            "engine": {"name": "openvino", "quantise": "int8"},
+            "decode": version.decode_settings,
+            "seed": 17,
+            "versions": {"python": "3.11.2"},
+            "held_out": {
+                "held_out": {"all": {"bits_per_byte": bits_per_byte, "perplexity": 9.0}},
+                "held_out_source": {"all": {"bits_per_byte": bits_per_byte + 0.1, "perplexity": 11.0}},
+            },
+        },
+    )
+    SampleResult.objects.create(
+        evaluation=evaluation,
+        task_id="starter/0",
+        sample=0,
+        outcome="passed",
+        prompt="items = [1, 2",
+        completion="]",
+        output="",
+        seconds=0.04,
+    )
+    return evaluation
+
+
+def make_deployment(version: Any, state: str = "ready", served_name: str = "") -> Any:
+    """A deployment whose canary answered, in `state`; Triton is not asked."""
+    from playground_app.models import Deployment
+
+    deployment = Deployment(
+        project=version.project,
+        job=finished_job(version.project, "deploy_model", f"{version} on openvino"),
+        model_version=version,
+        engine="openvino",
+        parameters={},
+        state=state,
+        uri="file:///nowhere/engine",
+        sha256=sha(f"engine {version.sha256}"),
+        n_bytes=4_000_000,
+        counts={"version": 1, "canary_tokens": 4},
+        summary={
+            "canary": {"prompt": "def main():\n    ", "completion": "return 0", "n_tokens": 4},
+            "phase_seconds": {"convert": 6.1, "load": 2.2, "canary": 0.1},
+        },
+    )
+    deployment.served_name = served_name or f"{version.model.name}-v{version.number}-{deployment.pk}"
+    deployment.save()
+    return deployment
+
+
+def make_promotion(version: Any, alias: str, from_version: Any = None) -> Any:
+    """In force at once, the gate not asked."""
+    from training_app.models import Promotion
+
+    return Promotion.objects.create(
+        model=version.model,
+        alias=alias,
+        from_version=from_version,
+        to_version=version,
+        reason="The test begins here.",
+        applied_at=timezone.now(),
+    )
+
+
+def make_completion(deployment: Any, person: User | None = None, text: str = " len(self.items)") -> Any:
+    from playground_app.models import Completion
+
+    prompt = "def count(self):\n    return"
+    return Completion.objects.create(
+        project=deployment.project,
+        deployment=deployment,
+        user=person,
+        audience="production",
+        origin="playground",
+        language="python",
+        prompt=prompt,
+        text=text,
+        prompt_sha256=sha(prompt),
+        settings={"max_tokens": 16},
+        finish_reason="stop",
+        n_prompt_tokens=8,
+        n_tokens=5,
+        first_token_ms=11.5,
+        total_ms=40.25,
+    )
+
+
+@dataclass
+class Chain:
+    """One row of each noun, each made from the one before."""
+
+    dataset_version: Any
+    tokenizer: Any
+    shard_set: Any
+    run: Any
+    version: Any
+    evaluation: Any
+    deployment: Any
+    completion: Any
+
+
+def make_chain(project: Project, name: str = "one", uri: str = "file:///nowhere/dataset") -> Chain:
+    """Raw data to a completion; the version is registered under the model `name` and stands on no alias."""
+    dataset_version = make_dataset_version(project, name=f"data-{name}", uri=uri)
+    dataset_version.sources.add(make_source(project, f"source-{name}"))
+    tokenizer = make_tokenizer(dataset_version, name=f"vocabulary-{name}")
+    shard_set = make_shard_set(dataset_version, tokenizer)
+    training = make_training_run(shard_set, name=f"run-{name}", model_name=name)
+    version = make_model_version(training)
+    evaluation, deployment = make_evaluation(version), make_deployment(version)
+    completion = make_completion(deployment)
+    return Chain(dataset_version, tokenizer, shard_set, training, version, evaluation, deployment, completion)
+
+
+def manifest(stage: str, output: str, uri: str = "file:///nowhere/made", **counts: int) -> Any:
+    """The receipt of a stage that made one artifact."""
+    from worker.manifest import Artifact, Manifest
+
+    made = Artifact(uri, sha(f"{stage} {uri}"), 1000, 3)
+    return Manifest(stage=stage, code_version="test", spec={}, key=sha(stage), outputs={output: made}, counts=counts)

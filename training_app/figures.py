@@ -47,9 +47,7 @@ def differing(runs: Sequence[TrainingRun]) -> list[tuple[str, list[Any]]]:
     return [(name, values) for name, values in rows if any(value != values[0] for value in values)]
 
 
-def _points(
-    jobs: Sequence[Any], names: Sequence[str], first: float | None, last: float | None
-) -> list[MetricPoint]:
+def _points(jobs: Sequence[Any], names: Sequence[str], first: float | None, last: float | None) -> list[MetricPoint]:
     points = MetricPoint.objects.filter(job__in=jobs, name__in=names)
     if first is not None and last is not None:
         points = points.filter(step__gte=first, step__lte=last)

@@ -10,7 +10,6 @@ from django.db import models
 from django.utils import timezone
 
 from controlplane.access.models import Project, ProjectOwned, User
-
 from datasets_app.models import MadeByJob, ShardSet, Tokenizer
 
 
@@ -159,5 +158,3 @@ class Promotion(models.Model):
 
     def __str__(self) -> str:
         return f"{self.to_version} to {self.alias}"
-
-

@@ -1,12 +1,14 @@
 """The runs list's own meaning of the search language: which names exist, and what each compares with.
 
-    metrics.`loss/val` < 2        the last value of a metric
-    params.batch_size = 16        a field of the recipe; params.shape.layers goes one deeper
-    tags = 'baseline'             has the tag; tags.baseline = 'true' is the same, for MLflow's users
-    name, status, dataset, model  of the run itself
+metrics.`loss/val` < 2        the last value of a metric
+params.batch_size = 16        a field of the recipe; params.shape.layers goes one deeper
+tags = 'baseline'             has the tag; tags.baseline = 'true' is the same, for MLflow's users
+name, status, dataset, model  of the run itself
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 from django.db.models import F, FloatField, Q, QuerySet
 from django.db.models.fields.json import KeyTextTransform
@@ -23,7 +25,16 @@ ATTRIBUTES = {
     "notes": "notes",
     "user": "created_by__username",
 }
-LOOKUPS = {"=": "exact", "<": "lt", "<=": "lte", ">": "gt", ">=": "gte", "like": "contains", "ilike": "icontains", "in": "in"}
+LOOKUPS = {
+    "=": "exact",
+    "<": "lt",
+    "<=": "lte",
+    ">": "gt",
+    ">=": "gte",
+    "like": "contains",
+    "ilike": "icontains",
+    "in": "in",
+}
 SORTS = {"name": "name", "created": "created_at", "status": "job__status"}
 
 
@@ -91,11 +102,11 @@ def _metric(name: str) -> Cast:
     return Cast(KeyTextTransform(name, "metrics"), FloatField())
 
 
-def _parameter(asked: Comparison) -> object:
+def _parameter(asked: Comparison) -> Any:
     """A recipe's value, as a number when it is compared with one: '0.001' in quotes is text, as in MLflow."""
-    inner: object = "recipe"
+    inner: Any = "recipe"
     for part in asked.name.split("."):
-        inner = KeyTextTransform(part, inner)  # type: ignore[arg-type]
+        inner = KeyTextTransform(part, inner)
     first = asked.value[0] if isinstance(asked.value, tuple) else asked.value
     return Cast(inner, FloatField()) if isinstance(first, float | int) else inner
 

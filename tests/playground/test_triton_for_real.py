@@ -76,9 +76,10 @@ class Yard:
         return sum(float(line.rsplit(" ", 1)[1]) for line in wanted)
 
     def model_process(self) -> psutil.Process:
-        """The Python backend's, by the kernel's 15 characters of its name. Triton leaves killed ones as zombies."""
+        """The Python backend's, by the beginning of its name; a killed one stays behind as a zombie."""
         children = psutil.Process(self.server.pid).children()
-        (alive,) = [p for p in children if p.name() == "triton_python_b" and p.status() != psutil.STATUS_ZOMBIE]
+        stubs = [child for child in children if child.name().startswith("triton_python_b")]
+        (alive,) = [stub for stub in stubs if stub.status() != psutil.STATUS_ZOMBIE]
         return alive
 
 

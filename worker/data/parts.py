@@ -21,7 +21,7 @@ from worker.data.documents import DOCUMENT, write_parquet
 from worker.data.lines import line_statistics, log_histogram
 from worker.manifest import write_atomically
 
-PART_BYTES = 64_000_000
+PART_BYTES = 32_000_000
 
 
 @dataclass(frozen=True)

@@ -171,7 +171,9 @@ def _is_random(value: bytes, text: bytes, start: int, end: int) -> bool:
 
 
 def _is_a_password(value: bytes, text: bytes, start: int, end: int) -> bool:
-    return not any(word in value.lower() for word in (*PLACEHOLDER_WORDS, b"pass", b"secret", b"user", b"pwd"))
+    return not any(
+        word in value.lower() for word in (*PLACEHOLDER_WORDS, b"pass", b"secret", b"user", b"pwd", b"token")
+    )
 
 
 def _has_a_digit(value: bytes, text: bytes, start: int, end: int) -> bool:
@@ -190,7 +192,8 @@ def _entropy(value: bytes) -> float:
 
 
 _NAMED_VALUE = (
-    r"(?i)(?:api_?key|apikey|secret|token|passw(?:or)?d|access_?key|auth_?key|private_?key|credential)[a-z0-9_]*"
+    r"(?i)(?:api_?key|apikey|secret|token|passw(?:or)?d|access_?key|auth_?key|private_?key|credential)s?"
+    r"(?:_(?:key|secret|token|value|id|prod|production|dev|live|[0-9]+))*"
     r"[\"']?\]?\s*(?:=>|[:=])\s*[\"']([A-Za-z0-9+/=_\-.~!@#^&*]{16,256})[\"']"
 )
 

@@ -20,7 +20,7 @@ import fsspec
 from worker.failures import StageFailure
 from worker.specs import SuiteRef
 
-# Where a function's body is over, at the left margin (Chen et al. 2021, section 2.3, and the usual harnesses' additions).
+# Where a function's body is over, at the left margin (Chen et al. 2021, section 2.3, and what harnesses add).
 FUNCTION_STOPS = ("\nclass ", "\ndef ", "\n#", "\n@", "\nif ", "\nprint(", "\n```")
 _FIELDS = ("task_id", "prompt", "entry_point", "canonical_solution", "test")
 

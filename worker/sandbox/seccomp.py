@@ -127,7 +127,7 @@ def _op(code: int, value: int, if_true: int = 0, if_false: int = 0) -> bytes:
 
 
 def _clone(number: int) -> list[bytes]:
-    """Every block leaves the accumulator as it found it when the number is another one, and returns when it is its own."""
+    """Refuse new namespaces. Like its kin below: the accumulator is left as it was found when the number is another."""
     body = [
         _op(_LOAD, _FIRST_ARGUMENT),
         _op(_JUMP_ANY_BIT, _NEW_NAMESPACES, 0, 1),

@@ -182,7 +182,7 @@ class KeepToPlan(Callback):
         self.started = time.monotonic()
 
     def batch_end(self, state: State, logger: Logger) -> None:
-        if not _agreed(state, self.course.cooldown_is_due(self.seconds())):
+        if not _highest(state, int(self.course.cooldown_is_due(self.seconds()))):
             return
         step = state.timestamp.batch.value
         self.course.settle(step)
@@ -216,23 +216,27 @@ class Interruption:
 
 
 class LeaveWhenAsked(Callback):
-    """Ends training after the step in which somebody asked; Composer then writes the checkpoint of that step."""
+    """Ends training after the step in which somebody asked; Composer then writes the checkpoint of that step.
+
+    `left_early` when it did; `interrupted` when SIGTERM asked, which leaves no time for a result.
+    """
 
     def __init__(self, stop_requested: Callable[[], bool], interruption: Interruption) -> None:
         self.stop_requested, self.interruption = stop_requested, interruption
-        self.left_early = False
+        self.left_early = self.interrupted = False
 
     def batch_end(self, state: State, logger: Logger) -> None:
+        urgency = _highest(state, 2 if self.interruption.asked else int(self.stop_requested()))
         finished = state.max_duration is not None and state.timestamp >= state.max_duration
-        if _agreed(state, self.interruption.asked or self.stop_requested()) and not finished:
-            self.left_early = True
+        if urgency and not finished:
+            self.left_early, self.interrupted = True, urgency == 2
             state.stop_training()
 
 
-def _agreed(state: State, here: bool) -> bool:
-    """Whether any rank says so: all must act in the same step."""
+def _highest(state: State, here: int) -> int:
+    """The largest of all ranks' numbers: all must act in the same step, and for the same reason."""
     if dist.get_world_size() == 1:
         return here
-    flag = state.device.tensor_to_device(torch.tensor([int(here)]))
-    dist.all_reduce(flag, reduce_operation="MAX")
-    return bool(flag.item())
+    number = state.device.tensor_to_device(torch.tensor([here]))
+    dist.all_reduce(number, reduce_operation="MAX")
+    return int(number.item())

@@ -29,7 +29,7 @@ from composer.utils import dist
 
 from worker import manifest, specs
 from worker.context import Context, Outcome, Stopped
-from worker.events import EVENTS, FileReporter, ListReporter, Reporter
+from worker.events import EVENTS, Event, FileReporter, Reporter
 from worker.failures import StageFailure
 from worker.specs import TrainModel
 from worker.training import rank
@@ -118,12 +118,19 @@ def _result(path: Path, returncode: int) -> Outcome:
     return Outcome(**{**outcome, "outputs": {noun: Path(path) for noun, path in outcome["outputs"].items()}})
 
 
+class Silent:
+    """The reporter of all ranks but the first."""
+
+    def report(self, event: Event) -> None:
+        return
+
+
 def main(job_dir: Path) -> None:
     """What each rank runs."""
     folder = job_dir / "work" / "launch"
     spec = specs.from_dict("train_model", json.loads((folder / "spec.json").read_text()))
     leads, attempt = dist.get_global_rank() == 0, int(os.environ["YARD_ATTEMPT"])
-    reporter: Reporter = FileReporter(folder, attempt) if leads else ListReporter()
+    reporter: Reporter = FileReporter(folder, attempt) if leads else Silent()
     result = _run_rank(spec, Context(job_dir, reporter, storage_url="", attempt=attempt))
     if leads:
         manifest.write_atomically(folder / "result.json", json.dumps(result, default=str))

@@ -6,9 +6,10 @@ artifacts' addresses: inputs are folders, and the result is a `Trained` whose mo
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeVar
 
 import torch
 from composer import Trainer
@@ -23,6 +24,7 @@ from worker.specs import TrainModel, TrainRecipe
 from worker.training import calibrate, callbacks, checkpoints, data, ledger, model, muon, schedule
 from worker.training.data import ShardSet
 
+T = TypeVar("T")
 # A run bounded by seconds learns its end when its cool-down begins.
 UNSETTLED_STEPS = 2**40
 
@@ -60,6 +62,8 @@ def train(spec: TrainModel, shards: ShardSet, context: Context) -> Trained:
     """
     interruption = callbacks.Interruption()
     try:
+        if dist.get_world_size() > 1:
+            dist.initialize_dist(device_of(spec.recipe).type.replace("cuda", "gpu"))
         parts = _parts(spec, shards, context, interruption)
         return _run(spec, shards, context, parts, interruption)
     finally:
@@ -107,31 +111,37 @@ def _course(
         return schedule.start(recipe, 0.0, path)
     world_size = dist.get_world_size()
     batch = next(iter(data.train_batches(shards, recipe, dist.get_global_rank(), world_size).dataloader))
-    return schedule.start(recipe, calibrate.seconds_per_step(network, recipe, batch, device), path)
+    seconds = _decided_by_rank_zero(lambda: calibrate.seconds_per_step(network, recipe, batch, device))
+    return schedule.start(recipe, seconds, path)
+
+
+def _decided_by_rank_zero(decide: Callable[[], T]) -> T:
+    """One rank looks at the clock or the disk, and all go by what it saw."""
+    decided: list[Any] = [decide() if dist.get_global_rank() == 0 else None]
+    dist.broadcast_object_list(decided)
+    value: T = decided[0]
+    return value
 
 
 def _run(
     spec: TrainModel, shards: ShardSet, context: Context, parts: Parts, interruption: callbacks.Interruption
 ) -> Trained:
     folder = context.work / "checkpoints"
-    resumed_at = checkpoints.mend(folder)
-    _leave_before_start(context, interruption, resumed_at)
+    resumed_at = _decided_by_rank_zero(lambda: checkpoints.mend(folder))
+    asked = interruption.asked or (context.stop_requested() and resumed_at is None)
+    if _decided_by_rank_zero(lambda: asked):
+        raise Stopped("before the first step")
     recorded = ledger.BatchLedger(context.work / "batches")
     trainer = build_trainer(spec, shards, context, parts, recorded, folder)
     try:
         _fit(trainer, parts, context, resumed_at)
         recorded.flush()
         steps = trainer.state.timestamp.batch.value
-        if interruption.asked and parts.leave.left_early:
+        if parts.leave.interrupted:
             raise Stopped(f"saved at step {steps}")
         return _trained(trainer.state, parts)
     finally:
         trainer.close()
-
-
-def _leave_before_start(context: Context, interruption: callbacks.Interruption, resumed_at: int | None) -> None:
-    if interruption.asked or (context.stop_requested() and resumed_at is None):
-        raise Stopped("before the first step")
 
 
 def _fit(trainer: Trainer, parts: Parts, context: Context, resumed_at: int | None) -> None:

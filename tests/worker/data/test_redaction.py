@@ -59,6 +59,7 @@ def test_secret_becomes_its_placeholder(secret):
     [
         ("postgres://app:hunter42@db.internal/x", "postgres://app:<PASSWORD_1>@db.internal/x"),
         ("api_key = 'q8Zr2LmN0pXw4Ty7Vb3K'", "api_key = '<KEY_1>'"),
+        ("GITHUB_TOKEN_PROD = 'q8Zr2LmN0pXw4Ty7Vb3K'", "GITHUB_TOKEN_PROD = '<KEY_1>'"),
         ('"client_secret": "q8Zr2LmN0pXw4Ty7Vb3K"', '"client_secret": "<KEY_1>"'),
         (
             "aws_secret_access_key=wJalrXUtnFEMIK7MDENGbPxRfiCYq8Zr2LmN0pXw",
@@ -85,6 +86,8 @@ def test_only_the_value_is_replaced(line, expected):
         "y = a@b.to(device); z = x@w.T; f@module.py",
         "@decorator.com\ndef f(): pass",
         "AKIAIOSFODNN7EXAMPLE",
+        "tokenizer_class = 'Wav2Vec2CTCTokenizer2Fast'",
+        "TOKEN_CLASSIFICATION = 'dbmdz/bert-large-cased-finetuned-conll03'",
         "token = 'your-token-goes-here-12345'",
         "password = 'changeme-changeme-1234'",
         "sk-learn-is-a-library-with-a-long-name",

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from worker.context import Context
-from worker.events import ListReporter
 from worker.evaluation import stage
+from worker.events import ListReporter
 from worker.specs import ArtifactRef, DecodeSettings, EvaluateModel, SuiteRef
 
 PROBLEMS = {

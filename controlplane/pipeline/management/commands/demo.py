@@ -80,7 +80,8 @@ class Command(BaseCommand):
         if pipeline.outcome != "succeeded" or pipeline.evaluation is None or pipeline.deployment is None:
             raise CommandError(f"The pipeline {pipeline.outcome}: {pipeline.detail}")
         score = pipeline.evaluation
-        self.stdout.write(f"{score}: pass@1 {score.pass_at_1:.1%}, bits per byte {score.bits_by_split()}")
+        bits = ", ".join(f"{split.replace('_', ' ')} {value:.3f}" for split, value in score.bits_by_split().items())
+        self.stdout.write(f"{score}: pass@1 {score.pass_at_1:.1%}; bits per byte: {bits}")
         completion = async_to_sync(complete)(pipeline.deployment.served_name)
         if not completion.strip():
             raise CommandError("Triton answered with an empty completion.")
