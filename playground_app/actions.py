@@ -112,18 +112,26 @@ def promote_model(
     )
     if alias == Alias.CANDIDATE or version.deployments.filter(state=Deployment.State.READY).exists():
         apply_promotion(promotion=promotion)
+        promotion.refresh_from_db()
     elif not version.deployments.filter(state=Deployment.State.STARTING).exists():
         deploy_model(project=version.project, by=by, model_version=version)
     return promotion
 
 
+@transaction.atomic
 def apply_promotion(*, promotion: Promotion) -> None:
-    """From now on the alias names the new version. A newer promotion of the same alias makes a waiting one void."""
+    """From now on the alias names the new version. A newer promotion of the same alias makes a waiting one void.
+
+    What the alias named until now is written down here and not when it was asked for: a rollback goes there.
+    """
+    Model.objects.select_for_update().get(pk=promotion.model_id)
     newer = Promotion.objects.filter(
         model=promotion.model, alias=promotion.alias, id__gt=promotion.pk, applied_at__isnull=False
     )
     if not newer.exists():
-        Promotion.objects.filter(pk=promotion.pk, applied_at=None).update(applied_at=timezone.now())
+        before = gate.standing(promotion.model, promotion.alias)
+        waiting = Promotion.objects.filter(pk=promotion.pk, applied_at=None)
+        waiting.update(applied_at=timezone.now(), from_version=before)
 
 
 def roll_back(*, model: Model, alias: str, by: User, reason: str) -> Promotion:
@@ -145,8 +153,9 @@ def aliases_of(version: ModelVersion) -> list[str]:
 
 
 def record_completion(*, completion: Completion) -> Completion:
-    """Keep a finished, cancelled or failed request: feedback joins on its id."""
-    completion.save(force_insert=True)
+    """Keep a request as it stands, first while it runs and again when it has ended: feedback joins on its id."""
+    ending = ["text", "finish_reason", "n_prompt_tokens", "n_tokens", "first_token_ms", "total_ms"]
+    Completion.objects.bulk_create([completion], update_conflicts=True, unique_fields=["id"], update_fields=ending)
     return completion
 
 

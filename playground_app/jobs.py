@@ -6,7 +6,7 @@ from controlplane.jobs.kinds import JobKind
 from controlplane.jobs.models import Job
 from datasets_app.jobs import receive
 from playground_app.models import Deployment
-from training_app.models import Promotion
+from training_app.models import Model, Promotion
 from worker import specs
 from worker.manifest import Manifest
 
@@ -29,6 +29,8 @@ def _on_success(job: Job, manifest: Manifest) -> None:
     from playground_app import actions  # actions submits this kind
 
     deployment = Deployment.objects.select_related("model_version").get(job=job)
+    # A promotion asked for just now either sees this deployment ready or is seen waiting below: both hold the model.
+    Model.objects.select_for_update().get(pk=deployment.model_version.model_id)
     receive(deployment, manifest, "engine")
     deployment.state = Deployment.State.READY
     deployment.save(update_fields=["state"])

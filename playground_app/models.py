@@ -79,7 +79,7 @@ class Completion(models.Model):
     text = models.TextField(blank=True)
     prompt_sha256 = models.CharField(max_length=64)
     settings = models.JSONField(default=dict)  # worker.specs.DecodeSettings as used
-    finish_reason = models.CharField(max_length=20, blank=True)  # stop, length, cancelled or error
+    finish_reason = models.CharField(max_length=20, blank=True)  # running, then stop, length, cancelled or error
     n_prompt_tokens = models.PositiveIntegerField(null=True)
     n_tokens = models.PositiveIntegerField(null=True)
     first_token_ms = models.FloatField(null=True)

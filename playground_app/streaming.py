@@ -1,7 +1,8 @@
 """One completion in the making: text from Triton, timed and kept, however it ends.
 
-The row is written beside the stream, not before it: nobody's first token waits for Postgres. Leaving the iterator
-early (a keystroke, a closed tab) cancels the work in the engine and keeps what had come, as `cancelled`.
+The row is written beside the stream, not before it: nobody's first token waits for Postgres. It is there, as `running`,
+soon after the first token, so that feedback finds it. Leaving the iterator early (a keystroke, a closed tab) cancels
+the work in the engine and keeps what had come, as `cancelled`.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ class Answer:
     choice: Choice = field(default_factory=lambda: Choice(0))
     begun: float = field(default_factory=time.perf_counter)
     first_token_ms: float | None = None
+    saving: asyncio.Task[None] | None = None
 
     async def stream(self) -> AsyncGenerator[Chunk]:
         """Raises triton.TritonError; what came before it is kept."""
@@ -46,6 +48,7 @@ class Answer:
                 async for chunk in chunks:
                     if self.first_token_ms is None:
                         self.first_token_ms = self._elapsed_ms()
+                        self.saving = asyncio.create_task(self._save("running"))
                     self.choice.take(chunk)
                     yield chunk
             ended = self.choice.finish_reason or "stop"
@@ -54,12 +57,20 @@ class Answer:
             raise
         finally:
             # Shielded: the request's task may be cancelled a second time while the row is on its way.
-            await asyncio.shield(sync_to_async(actions.record_completion)(completion=self._row(ended)))
+            await asyncio.shield(self._finish(ended))
+
+    async def _finish(self, ended: str) -> None:
+        if self.saving is not None:
+            await self.saving
+        await self._save(ended)
+
+    async def _save(self, ended: str) -> None:
+        await sync_to_async(actions.record_completion)(completion=self._row(ended))
 
     def _row(self, ended: str) -> Completion:
         return Completion(
             id=self.id,
-            project=self.route.deployment.project,
+            project_id=self.route.deployment.project_id,
             deployment=self.route.deployment,
             user=self.user,
             audience=self.route.audience,
@@ -83,7 +94,7 @@ class Answer:
 
 async def merged(answers: list[Answer]) -> AsyncIterator[tuple[int, Chunk]]:
     """The chunks of several answers as they come, with the index of theirs. The first error ends all."""
-    queue: asyncio.Queue[tuple[int, Chunk | BaseException | None]] = asyncio.Queue()
+    queue: asyncio.Queue[tuple[int, Chunk | Exception | None]] = asyncio.Queue()
 
     async def pump(index: int, answer: Answer) -> None:
         try:
@@ -91,7 +102,7 @@ async def merged(answers: list[Answer]) -> AsyncIterator[tuple[int, Chunk]]:
                 async for chunk in chunks:
                     queue.put_nowait((index, chunk))
             queue.put_nowait((index, None))
-        except triton.TritonError as error:
+        except Exception as error:  # whatever it is, the reader raises it: a task's own error would be heard by nobody
             queue.put_nowait((index, error))
 
     tasks = [asyncio.create_task(pump(index, answer)) for index, answer in enumerate(answers)]
@@ -99,7 +110,7 @@ async def merged(answers: list[Answer]) -> AsyncIterator[tuple[int, Chunk]]:
         left = len(tasks)
         while left:
             index, item = await queue.get()
-            if isinstance(item, BaseException):
+            if isinstance(item, Exception):
                 raise item
             if item is None:
                 left -= 1

@@ -120,13 +120,16 @@ class Triton:
         except InferenceServerException as error:
             raise translated(error) from error
 
-    async def unload(self, model: str) -> None:
-        """Returns when the model's processes are gone; a load before that would fail. Raises TritonError."""
+    async def unload(self, model: str, *, wait: bool = True) -> None:
+        """`wait`: returns when the model's processes are gone; a load before that would fail. Raises TritonError.
+
+        A process that was killed may never be gone: Triton was seen to be still unloading it after 60 s.
+        """
         self.forget(model)
         try:
             await self.client.unload_model(model)
             async with asyncio.timeout(UNLOAD_SECONDS):
-                while await self._state(model) not in {"UNAVAILABLE", ""}:
+                while wait and await self._state(model) not in {"UNAVAILABLE", ""}:
                     await asyncio.sleep(0.1)
         except InferenceServerException as error:
             raise translated(error) from error
@@ -205,7 +208,7 @@ def undeploy(served_name: str) -> None:
     async def work() -> None:
         triton = Triton(address())
         try:
-            await triton.unload(served_name)
+            await triton.unload(served_name, wait=False)
         finally:
             await triton.close()
 

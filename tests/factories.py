@@ -484,9 +484,23 @@ def make_chain(project: Project, name: str = "one", uri: str = "file:///nowhere/
     return Chain(dataset_version, tokenizer, shard_set, training, version, evaluation, deployment, completion)
 
 
-def manifest(stage: str, output: str, uri: str = "file:///nowhere/made", **counts: int) -> Any:
+def manifest(
+    stage: str, output: str, uri: str = "file:///nowhere/made", summary: dict[str, Any] | None = None, **counts: int
+) -> Any:
     """The receipt of a stage that made one artifact."""
     from worker.manifest import Artifact, Manifest
 
     made = Artifact(uri, sha(f"{stage} {uri}"), 1000, 3)
-    return Manifest(stage=stage, code_version="test", spec={}, key=sha(stage), outputs={output: made}, counts=counts)
+    account = {"counts": counts, "summary": summary or {}}
+    return Manifest(stage=stage, code_version="test", spec={}, key=sha(stage), outputs={output: made}, **account)
+
+
+def succeed(job: Any, receipt: Any) -> None:
+    """What the queue does when a stage has written its receipt: the job ends, and its row gets what it made."""
+    from controlplane.jobs import transitions
+    from controlplane.jobs.models import Job
+
+    later = timezone.now() + timedelta(minutes=1)
+    Job.objects.filter(pk=job.pk).update(status="running", attempt=job.attempt + 1, lease_until=later)
+    job.refresh_from_db()
+    assert transitions.succeed(job, receipt)

@@ -40,6 +40,7 @@ def train_model(
     if not shard_set.is_ready:
         raise Refused(f"{shard_set} is not ready yet; wait for its job.")
     model, _ = Model.objects.get_or_create(project=project, name=model_name, defaults={"created_by": by})
+    Project.objects.select_for_update().get(pk=project.pk)  # two runs begun at once would be counted into one name
     name = name or friendly_name(TrainingRun.objects.filter(project=project).count() + 1)
     if TrainingRun.objects.filter(project=project, name=name).exists():
         raise Refused(f"There is a run called {name} already; choose another name.")

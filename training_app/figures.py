@@ -20,6 +20,15 @@ CHARTS: dict[str, tuple[tuple[str, ...], str]] = {
     "rate": (("learning_rate",), "learning rate"),
     "memory": (("memory/rss_bytes",), "bytes"),
 }
+# What the curves are called in a chart whose axis says the rest.
+SHORT = {
+    "bits_per_byte/held_out": "held out",
+    "bits_per_byte/held_out_source": "held-out source",
+    "throughput/tokens_per_second": "tokens/s",
+    "gradient_norm": "norm",
+    "learning_rate": "rate",
+    "memory/rss_bytes": "resident",
+}
 COMPARED = ("loss/train", "loss/val", "bits_per_byte/held_out", "throughput/tokens_per_second")
 
 
@@ -56,7 +65,7 @@ def _points(jobs: Sequence[Any], names: Sequence[str], first: float | None, last
 
 def _series(points: Sequence[MetricPoint], names: Sequence[str]) -> list[Series]:
     found = {name: [point for point in points if point.name == name] for name in names}
-    return [Series(name, [p.step for p in rows], [p.value for p in rows]) for name, rows in found.items() if rows]
+    return [Series(SHORT.get(name, name), [p.step for p in rows], [p.value for p in rows]) for name, rows in found.items() if rows]
 
 
 def _flat(recipe: dict[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:

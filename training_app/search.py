@@ -10,9 +10,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.db.models import F, FloatField, Q, QuerySet
-from django.db.models.fields.json import KeyTextTransform
-from django.db.models.functions import Cast
+from typing import Any
+
+from django.db.models import F, FloatField, Func, Q, QuerySet
+from django.db.models.fields.json import KeyTextTransform, KeyTransform
 
 from controlplane.ui.search import And, Comparison, Node, Or, QueryError, parse
 from training_app.models import TrainingRun
@@ -36,6 +37,17 @@ LOOKUPS = {
     "in": "in",
 }
 SORTS = {"name": "name", "created": "created_at", "status": "job__status"}
+
+
+class Number(Func):
+    """A JSON value as a number, null where it is none: a plain cast of text would end the whole query in an error."""
+
+    output_field = FloatField()
+
+    def as_sql(self, compiler: Any, connection: Any, **context: Any) -> tuple[str, tuple[Any, ...]]:  # type: ignore[override]
+        sql, params = compiler.compile(self.source_expressions[0])
+        number = f"CASE WHEN jsonb_typeof({sql}) = 'number' THEN ({sql})::text::double precision END"
+        return number, (*params, *params)
 
 
 def matching(runs: QuerySet[TrainingRun], text: str) -> QuerySet[TrainingRun]:
@@ -85,6 +97,8 @@ def _field(asked: Comparison, names: dict[str, object]) -> str:
     if asked.scope in {"", "attributes"} and asked.name in ATTRIBUTES:
         return ATTRIBUTES[asked.name]
     if asked.scope == "metrics":
+        if not _is_numeric(asked):
+            raise QueryError(f"The metric {asked.name!r} compares with a number, without quotes.", asked.position)
         return _named(names, _metric(asked.name))
     if asked.scope == "params":
         return _named(names, _parameter(asked))
@@ -98,21 +112,28 @@ def _named(names: dict[str, object], expression: object) -> str:
     return name
 
 
-def _metric(name: str) -> Cast:
-    return Cast(KeyTextTransform(name, "metrics"), FloatField())
+def _is_numeric(asked: Comparison) -> bool:
+    values = asked.value if isinstance(asked.value, tuple) else (asked.value,)
+    return all(isinstance(value, float | int) for value in values)
 
 
-def _parameter(asked: Comparison) -> Any:
+def _metric(name: str) -> Number:
+    return Number(KeyTransform(name, "metrics"))
+
+
+def _parameter(asked: Comparison) -> object:
     """A recipe's value, as a number when it is compared with one: '0.001' in quotes is text, as in MLflow."""
+    *outer, last = asked.name.split(".")
     inner: Any = "recipe"
-    for part in asked.name.split("."):
-        inner = KeyTextTransform(part, inner)
-    first = asked.value[0] if isinstance(asked.value, tuple) else asked.value
-    return Cast(inner, FloatField()) if isinstance(first, float | int) else inner
+    for part in outer:
+        inner = KeyTransform(part, inner)
+    return Number(KeyTransform(last, inner)) if _is_numeric(asked) else KeyTextTransform(last, inner)
 
 
 def _tag(asked: Comparison) -> Q:
+    if asked.operator not in {"=", "!="}:
+        raise QueryError("A run has a tag or has it not: use = or !=.", asked.position)
     tag = asked.name if asked.scope == "tags" else str(asked.value)
     has = Q(tags__contains=[tag])
-    is_not = asked.operator == "!=" or (asked.scope == "tags" and str(asked.value).lower() == "false")
-    return ~has if is_not else has
+    is_false = asked.scope == "tags" and str(asked.value).lower() == "false"
+    return ~has if is_false != (asked.operator == "!=") else has

@@ -22,8 +22,8 @@ MAX_COMPARED = 30  # curves beyond that cannot be told apart
 
 @project_view(Role.VIEWER)
 def run_list(request: MemberRequest, project: Project) -> HttpResponse:
-    query, sort = request.GET.get("q", ""), request.GET.get("sort", "-created")
-    start = int(request.GET.get("page", "0")) if request.GET.get("page", "0").isdigit() else 0
+    query, sort = _text(request, "q", ""), _text(request, "sort", "-created")
+    start = _page(request)
     runs = TrainingRun.objects.for_list(project)
     if "archived" not in request.GET:
         runs = runs.filter(archived_at=None)
@@ -148,6 +148,17 @@ def model_version_detail(request: MemberRequest, project: Project, pk: str) -> H
         "siblings": version.model.versions.order_by("-number")[:20],
     }
     return render(request, "training/model_version.html", context)
+
+
+def _text(request: HttpRequest, name: str, default: str) -> str:
+    """Without NUL characters, which Postgres refuses in any text."""
+    return request.GET.get(name, default).replace("\0", "")
+
+
+def _page(request: HttpRequest) -> int:
+    """From 0; what is no number, or beyond what an OFFSET can be, is the first page."""
+    text = request.GET.get("page", "0")
+    return int(text) if text.isdecimal() and len(text) < 8 else 0
 
 
 def _number(text: str | None) -> float | None:

@@ -14,6 +14,9 @@ from playground_app.models import Deployment
 from training_app.models import ModelVersion, TrainingRun
 
 
+MADE = ("dataset_version", "tokenizer", "shard_set", "run", "evaluation", "deployment")
+
+
 class PipelineQuerySet(models.QuerySet["Pipeline"]):
     def active(self) -> PipelineQuerySet:
         return self.filter(finished_at=None)
@@ -22,15 +25,22 @@ class PipelineQuerySet(models.QuerySet["Pipeline"]):
         return (
             self.filter(project=project)
             .select_related(
+                "project",
                 "dataset_version__dataset",
                 "dataset_version__job",
                 "tokenizer__job",
                 "shard_set__job",
+                "shard_set__dataset_version__dataset",
                 "run__job",
                 "model_version__model",
                 "evaluation__job",
+                "evaluation__suite",
+                "evaluation__model_version__model",
                 "deployment__job",
+                "deployment__model_version__model",
             )
+            # The stages' own accounts are tens of kilobytes each, and no clock shows them.
+            .defer(*(f"{step}__summary" for step in MADE), "shard_set__dataset_version__summary")
             .order_by("-created_at", "-id")
         )
 

@@ -20,7 +20,7 @@ EACH = 5
 
 def find(project: Project, text: str) -> list[dict[str, str]]:
     """At most EACH of each kind, as {kind, name, url}; an empty text finds nothing."""
-    text = text.strip()
+    text = text.replace("\0", "").strip()  # Postgres refuses NUL in any text
     if not text:
         return []
     results = []

@@ -15,6 +15,8 @@ from typing import Any
 
 from plotly import graph_objects
 
+from controlplane.ui import formats
+
 Figure = dict[str, Any]
 go: Any = graph_objects  # plotly tells mypy nothing about its figures
 
@@ -204,7 +206,7 @@ def bar_chart(
 ) -> Figure:
     """One bar a name, its value written on it. `x_title` names the categories, `y_title` the measure and its unit."""
     names, values = [escaped(name) for name in bars], finite(list(bars.values()))
-    texts = ["" if value is None else f"{value:.3g}" for value in values]
+    texts = ["" if value is None else formats.number(float(f"{value:.3g}")) for value in values]
     style = {"marker": {"color": PALETTE[0]}, "meta": {"hue": 0}, "text": texts, "textposition": "outside"}
     figure = go.Figure(layout=layout(x_title, "" if horizontal else y_title, log_y=log_y and not horizontal))
     if horizontal:

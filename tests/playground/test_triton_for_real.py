@@ -138,7 +138,7 @@ def test_a_model_is_deployed_streams_is_cancelled_dies_heals_and_survives_a_rest
     assert asyncio.run(complete(yard, middle))
     asyncio.run(leave_after_the_first_chunk(yard))
 
-    for _ in range(2):  # the first load after a death may reload by itself; the second is refused until it is unloaded
+    for _ in range(2):  # a second death finds Triton still busy with the first one's remains
         yard.model_process().send_signal(signal.SIGKILL)
         assert not asyncio.run(healthy(yard))
         assert yard.deploy(model)["model_version"] == 1

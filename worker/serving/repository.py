@@ -80,6 +80,11 @@ def withdraw(placed: Placed) -> None:
         shutil.rmtree(placed.folder.parent)
 
 
+def touch(placed: Placed) -> None:
+    """Make the version look changed: Triton's load does nothing for a version whose files are as old as its process."""
+    (placed.folder / "deployment.json").touch()
+
+
 def settle(placed: Placed) -> None:
     """This version serves: older ones than VERSIONS_KEPT go, and so does the mark of an earlier unload."""
     model = placed.folder.parent

@@ -1,7 +1,6 @@
 """The deploying stage's side of a Triton server: load, unload, wait, and one real completion.
 
-A model's ready flag is not believed. Triton goes on saying READY when a Python backend's process has died, and `load`
-alone then fails too; unload, wait until the index says UNAVAILABLE (10 s were seen), load heals it.
+A model's ready flag is not believed: Triton goes on saying READY when a Python backend's process has died.
 """
 
 from __future__ import annotations

@@ -65,7 +65,8 @@
         let first = 0;
         for await (const event of events(answer)) {
           if (event.error) throw new Error(event.error.message);
-          first ||= take(event, begun);
+          const came = take(event, begun);
+          first ||= came;
           if (event.usage) finish(event.usage.completion_tokens, begun, first);
         }
         show("note", ghost ? "" : "nothing to add");

@@ -9,7 +9,7 @@ import pytest
 
 from worker.sandbox import Isolation, Limits, Program, Verdict, probe, run
 
-QUICK = Limits(cpu_seconds=0.8, wall_seconds=1.0)
+QUICK = Limits(cpu_seconds=0.8, wall_seconds=1.5)
 
 
 class Box:

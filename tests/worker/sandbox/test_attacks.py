@@ -176,7 +176,7 @@ def test_its_parents_and_everyone_else_survive_its_signals(box: Box) -> None:
         import os, signal
         for pid in ({os.getpid()}, 1, os.getppid(), -1):
             try:
-                os.kill(pid, signal.SIGKILL if pid != os.getppid() or pid > 1 else signal.SIGTERM)
+                os.kill(pid, signal.SIGKILL)
             except OSError:
                 pass
     """)
@@ -213,7 +213,7 @@ def test_ignoring_every_signal_and_sleeping_is_a_timeout_after_one_retry_alone(b
 
 
 def test_stopping_itself_is_a_timeout(box: Box, quick: Limits) -> None:
-    assert box("import os, signal\nos.kill(os.getpid(), signal.SIGSTOP)", quick).outcome in ("timeout", "passed")
+    assert box("import os, signal\nos.kill(os.getpid(), signal.SIGSTOP)", quick).outcome == "timeout"
 
 
 def test_a_daemon_that_holds_the_pipes_ends_with_the_program(box: Box) -> None:

@@ -86,6 +86,11 @@ def served(context: Context) -> list[int]:
     return repository.versions(context.model_repository / "tiny")
 
 
+def served_folder(context: Context) -> Path:
+    assert context.model_repository is not None
+    return context.model_repository / "tiny"
+
+
 def with_temperature(spec: DeployModel, value: float) -> DeployModel:
     return dataclasses.replace(spec, decode=DecodeSettings(temperature=value))
 
@@ -133,20 +138,25 @@ def test_a_new_version_that_does_not_load_is_taken_back_and_the_old_one_left_alo
     assert served(context) == [1]
 
 
-def test_a_dead_model_process_is_healed_by_unloading_first(spec: DeployModel, context: Context, server: Moods) -> None:
+def test_a_dead_model_process_is_healed_by_a_load_that_triton_cannot_skip(
+    spec: DeployModel, context: Context, server: Moods
+) -> None:
     run(spec, context)
     server.calls.clear()
     server.silent = 1
+    about = Path(served_folder(context), "1", "deployment.json")
+    before = about.stat().st_mtime_ns
     run(spec, context)
-    assert server.calls == ["load", "canary 1", "unload", "load", "canary 1"]
+    assert server.calls == ["load", "canary 1", "load", "canary 1"]
+    assert about.stat().st_mtime_ns > before
 
 
 def test_a_refused_load_of_a_deployed_version_is_healed_too(spec: DeployModel, context: Context, server: Moods) -> None:
     run(spec, context)
     server.calls.clear()
-    server.refuse_loads = 1
+    server.refuse_loads = 2
     outcome = run(spec, context)
-    assert server.calls == ["load", "unload", "load", "canary 1"]
+    assert server.calls == ["load", "load", "unload", "load", "canary 1"]
     assert "heal" in outcome.summary["phase_seconds"]
 
 
@@ -159,7 +169,7 @@ def test_a_new_version_that_never_answers_gives_way_to_the_one_before(
     with pytest.raises(StageFailure, match="no answer") as failed:
         run(with_temperature(spec, 0.5), context)
     assert failed.value.code == "serving:app:canary-failed"
-    assert server.calls[-2:] == ["unload", "load"]
+    assert server.calls == ["load", "canary 2", "load", "canary 2", "load"]
     assert served(context) == [1]
 
 
