@@ -232,7 +232,7 @@ def write_documents(folder: Path) -> str:
     common = "lpad(n::VARCHAR, 32, '0') AS id, 'bench' AS source, 'src/' || n || '.py' AS path, 'Python' AS language"
     document = f"{common}, 'MIT' AS license, 'train' AS split, 1200 AS size_bytes, 40 AS n_lines, '' AS content_sha"
     text = "repeat('value = index + ' || n || chr(10), 60) AS content"
-    lost = f"{common}, 'size' AS step, 'size:too-large' AS reason, 2000000 AS size_bytes, 2e6 AS measured"
+    lost = f"{common}, 'size' AS step, 'too_large' AS reason, 2000000 AS size_bytes, 2e6 AS measured"
     with duckdb.connect() as files:
         for columns, name in (
             (f"{document}, {text}", "data/part-00000.parquet"),

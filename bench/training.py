@@ -39,10 +39,11 @@ from torch.utils.data import IterableDataset
 from transformers import LlamaForCausalLM, Trainer, TrainerCallback, TrainingArguments
 
 from bench import training_corpus
+from worker import recipes
 from worker.context import Context
 from worker.events import Event, ListReporter, ProgressMade
 from worker.specs import ArtifactRef, Optimiser, Schedule, TrainModel, TrainRecipe
-from worker.training import data, model, muon, recipes, train
+from worker.training import data, model, muon, train
 
 TOKENIZER_SHA256 = "bench"
 RESULTS = Path(__file__).parent / "results" / "training.json"

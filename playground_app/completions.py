@@ -115,13 +115,18 @@ class Choice:
 
 def parse(raw: bytes | str) -> Body:
     """Raises BadRequest."""
+    return read(json_object(raw))
+
+
+def json_object(raw: bytes | str) -> dict[str, Any]:
+    """Raises BadRequest."""
     try:
         body = json.loads(raw)
     except ValueError as error:
         raise BadRequest(f"The body is not JSON: {error}") from error
-    if not isinstance(body, Mapping):
+    if not isinstance(body, dict):
         raise BadRequest("The body must be a JSON object.")
-    return read(body)
+    return body
 
 
 def read(body: Mapping[str, Any]) -> Body:

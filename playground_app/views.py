@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 from asgiref.sync import sync_to_async
 from django.contrib import messages
 from django.http import HttpResponse, HttpResponseBase, JsonResponse
@@ -116,13 +114,12 @@ def editor(request: MemberRequest, project: Project) -> HttpResponse:
 async def complete(request: MemberRequest, project: Project) -> HttpResponseBase:
     """What the editor asks: a /v1/completions body with `language` beside it; always streamed."""
     try:
-        raw = json.loads(request.body)
+        raw = completions.json_object(request.body)
         language = str(raw.pop("language", ""))
         body = completions.read({**raw, "stream": True, "stream_options": {"include_usage": True}})
         found = await sync_to_async(route)(project, request.user, body.model)
-    except (ValueError, AttributeError) as error:
-        message = error.message if isinstance(error, BadRequest) else f"The body is not a JSON object: {error}"
-        return JsonResponse(error_body(message, "invalid_request_error"), status=400)
+    except BadRequest as error:
+        return JsonResponse(error.body(), status=400)
     except NoRoute as error:
         return JsonResponse(error_body(str(error), "invalid_request_error"), status=404)
     return event_stream(parts(body, [Answer(found, body.requests[0], request.user, "playground", language)]))

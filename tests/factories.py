@@ -101,9 +101,7 @@ def job(project: Project, kind: str, title: str = "a piece of work", **more: Any
     """A Job that waits in the queue of the CPUs; the queue itself is not rung."""
     from controlplane.jobs.models import Job
 
-    return Job.objects.create(
-        project=project, kind=kind, entry=ENTRIES.get(kind, ""), title=title, queue="cpu", **more
-    )
+    return Job.objects.create(project=project, kind=kind, entry=ENTRIES.get(kind, ""), title=title, queue="cpu", **more)
 
 
 # ---- the chain, each link finished and with the figures that its stage writes -----------------------------------------

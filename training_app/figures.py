@@ -65,7 +65,11 @@ def _points(jobs: Sequence[Any], names: Sequence[str], first: float | None, last
 
 def _series(points: Sequence[MetricPoint], names: Sequence[str]) -> list[Series]:
     found = {name: [point for point in points if point.name == name] for name in names}
-    return [Series(SHORT.get(name, name), [p.step for p in rows], [p.value for p in rows]) for name, rows in found.items() if rows]
+    return [
+        Series(SHORT.get(name, name), [p.step for p in rows], [p.value for p in rows])
+        for name, rows in found.items()
+        if rows
+    ]
 
 
 def _flat(recipe: dict[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:

@@ -10,8 +10,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from typing import Any
-
 from django.db.models import F, FloatField, Func, Q, QuerySet
 from django.db.models.fields.json import KeyTextTransform, KeyTransform
 

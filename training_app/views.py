@@ -150,12 +150,12 @@ def model_version_detail(request: MemberRequest, project: Project, pk: str) -> H
     return render(request, "training/model_version.html", context)
 
 
-def _text(request: HttpRequest, name: str, default: str) -> str:
+def _text(request: MemberRequest, name: str, default: str) -> str:
     """Without NUL characters, which Postgres refuses in any text."""
     return request.GET.get(name, default).replace("\0", "")
 
 
-def _page(request: HttpRequest) -> int:
+def _page(request: MemberRequest) -> int:
     """From 0; what is no number, or beyond what an OFFSET can be, is the first page."""
     text = request.GET.get("page", "0")
     return int(text) if text.isdecimal() and len(text) < 8 else 0

@@ -100,7 +100,9 @@ def _run(stage: str, context: Context) -> int:
     if receipt is None:
         outcome = _fresh_run(module, spec, context)
         reusable = outcome.complete
-        receipt = _publish(stage, module.VERSION, specs.to_dict(spec), key, outcome, context, time.monotonic() - started)
+        receipt = _publish(
+            stage, module.VERSION, specs.to_dict(spec), key, outcome, context, time.monotonic() - started
+        )
     manifest.write_receipt(receipt, context.storage_url, context.job_dir, reusable)
     context.reporter.report(StageFinished(round(time.monotonic() - started, 3)))
     return 0

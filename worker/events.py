@@ -166,7 +166,13 @@ class FileReporter:
 
     def report(self, event: Event) -> None:
         self.seq += 1
-        head = {"v": VERSION, "seq": self.seq, "attempt": self.attempt, "at": round(time.time(), 3), "event": event.name}
+        head = {
+            "v": VERSION,
+            "seq": self.seq,
+            "attempt": self.attempt,
+            "at": round(time.time(), 3),
+            "event": event.name,
+        }
         self.file.write(json.dumps({**head, **asdict(event)}, default=str) + "\n")
         self.file.flush()
         _echo(event)

@@ -13,7 +13,6 @@ from eval_app.models import Evaluation
 from playground_app.models import Deployment
 from training_app.models import ModelVersion, TrainingRun
 
-
 MADE = ("dataset_version", "tokenizer", "shard_set", "run", "evaluation", "deployment")
 
 

@@ -36,7 +36,7 @@ def first_model(minutes: float) -> dict[str, Any]:
         "sources": [vars(source) for source in find_sources()],
         "dataset": "python-on-this-machine",
         "model": "first-model",
-        "ingest_dataset": {"languages": ["Python"], "max_total_bytes": n_bytes, "held_out_share": 0.02},
+        "ingest_dataset": {"languages": ["Python"], "max_total_bytes": n_bytes, "held_out_share": 0.03},
         "train_tokenizer": {"vocabulary_size": 4096, "sample_bytes": min(n_bytes, 20_000_000)},
         "build_shards": {"sequence_length": 256, "units": "functions"},
         "train_model": {"recipe": "first-model", "max_seconds": max(minutes, 1) * 60 * TRAINING_SHARE},

@@ -46,12 +46,18 @@ def browser() -> Iterator:
 
 
 @pytest.fixture
-def page(browser, live_server) -> Iterator:
+def site(live_server):
+    """Where pages come from; a test of what streams puts tests.live's `web` here."""
+    return live_server
+
+
+@pytest.fixture
+def page(browser, site) -> Iterator:
     """A fresh page in a fresh profile.
 
     A test fails if a script throws, the policy blocks something, or anything off this machine is asked for.
     """
-    context = browser.new_context(base_url=live_server.url, viewport={"width": 1280, "height": 860})
+    context = browser.new_context(base_url=site.url, viewport={"width": 1280, "height": 860})
     context.set_default_timeout(WAIT_MS)
     tab = context.new_page()
     wrong: list[str] = []
@@ -68,14 +74,14 @@ def is_foreign(url: str) -> bool:
 
 
 @pytest.fixture
-def signed_in_page(page, live_server) -> Callable:
+def signed_in_page(page, site) -> Callable:
     """`signed_in_page(user)` is a page with that user's session, made without the sign-in form."""
 
     def sign_in(user):
         client = Client()
         client.force_login(user, backend="django.contrib.auth.backends.ModelBackend")
         name = settings.SESSION_COOKIE_NAME
-        page.context.add_cookies([{"name": name, "value": client.cookies[name].value, "url": live_server.url}])
+        page.context.add_cookies([{"name": name, "value": client.cookies[name].value, "url": site.url}])
         return page
 
     return sign_in

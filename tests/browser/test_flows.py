@@ -24,7 +24,7 @@ NO_PLOTLY = "globalThis.Plotly = {react: async (box) => { box.on = () => {}; }}"
 
 
 @pytest.fixture
-def live_server(web):
+def site(web):
     """The browser's pages come from uvicorn, as in production: ghost text is streamed."""
     return web
 
@@ -92,7 +92,7 @@ def test_a_version_is_promoted_with_a_reason_and_rolled_back(quick_page, signed_
     page.goto(f"/projects/demo/models/{new.pk}/")
     page.get_by_role("link", name="Promote").click()
     expect(page.get_by_text("pass@1 40.0% against 40.0%")).to_be_visible()
-    page.get_by_label("To").select_option("production")
+    page.get_by_label("To", exact=True).select_option("production")
     page.get_by_label("Reason").fill("Closes its brackets.")
     page.get_by_role("button", name="Promote").click()
     expect(page.get_by_text("completer v2 is on production.")).to_be_visible()

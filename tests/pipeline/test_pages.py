@@ -54,7 +54,11 @@ def chain(project, tmp_path):
 
 def begin_pipeline(project, made):
     pipeline = start_pipeline(project=project, by=None, name="First model", plan={})
-    pipeline.dataset_version, pipeline.tokenizer, pipeline.shard_set = made.dataset_version, made.tokenizer, made.shard_set
+    pipeline.dataset_version, pipeline.tokenizer, pipeline.shard_set = (
+        made.dataset_version,
+        made.tokenizer,
+        made.shard_set,
+    )
     pipeline.run, pipeline.model_version = made.run, made.version
     pipeline.evaluation, pipeline.deployment = made.evaluation, made.deployment
     pipeline.save()
@@ -98,7 +102,9 @@ def test_the_page_of_a_pipeline_renders_before_and_after_its_first_step(grace_cl
 
 def test_runs_are_compared_with_what_differs_first(grace_client, project, chain):
     other = factories.make_training_run(chain.shard_set, name="calm-otter-2", batch_size=32)
-    answer = grace_client.get(reverse("training:run-compare", args=[project.slug]), {"ids": f"{chain.run.pk},{other.pk}"})
+    answer = grace_client.get(
+        reverse("training:run-compare", args=[project.slug]), {"ids": f"{chain.run.pk},{other.pk}"}
+    )
     assert answer.status_code == 200
     assert answer.context["differing"] == [("batch_size", [16, 32])]
 

@@ -49,7 +49,7 @@ def succeed(deployment):
 
 def test_the_gate_is_closed_until_a_version_is_evaluated(make_version):
     version = make_version(1, pass_at_1=None)
-    with pytest.raises(Refused, match="The gate is closed: No finished evaluation: evaluate this version first."):
+    with pytest.raises(Refused, match=r"The gate is closed: No finished evaluation: evaluate this version first\."):
         promote(version)
     assert standing(version) is None
     assert not Promotion.objects.exists()

@@ -91,6 +91,8 @@ def test_the_page_shows_the_place_of_the_error_and_keeps_the_query(runs, grace_c
     assert answer.context["query"].endswith("'red'")
 
 
-@pytest.mark.parametrize("odd", [{"q": "name = 'a\0'"}, {"sort": "a\0"}, {"page": "²"}, {"page": "9" * 30}, {"page": "x"}])
+@pytest.mark.parametrize(
+    "odd", [{"q": "name = 'a\0'"}, {"sort": "a\0"}, {"page": "²"}, {"page": "9" * 30}, {"page": "x"}]
+)
 def test_odd_addresses_are_answered(runs, grace_client, odd):
     assert grace_client.get("/projects/demo/runs/", odd).status_code == 200

@@ -8,9 +8,10 @@ taken for the full one.
 
 from __future__ import annotations
 
+from worker import recipes
 from worker.context import Context, Outcome
 from worker.specs import TrainModel
-from worker.training import launch, rank, recipes
+from worker.training import launch, rank
 
 VERSION = "1"
 

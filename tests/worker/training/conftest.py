@@ -11,11 +11,10 @@ import numpy as np
 import pytest
 
 import worker.training  # noqa: F401 - prepares the process before torch is loaded
-from worker import manifest
+from worker import manifest, recipes
 from worker.context import Context
 from worker.events import ListReporter
 from worker.specs import ArtifactRef, TrainModel, TrainRecipe
-from worker.training import recipes
 
 VOCABULARY_SIZE, SEQUENCE_LENGTH = 64, 32
 SPECIAL_IDS = {"end_of_text": 0, "fim_prefix": 1, "fim_middle": 2, "fim_suffix": 3, "fim_pad": 4}

@@ -11,9 +11,10 @@ from dataclasses import replace
 import pytest
 import torch
 
+from worker import recipes
 from worker.failures import StageFailure
 from worker.specs import Optimiser, Schedule
-from worker.training import muon, recipes, schedule
+from worker.training import muon, schedule
 
 
 @pytest.mark.parametrize("name", recipes.RECIPES)
@@ -51,7 +52,7 @@ def test_a_recipe_that_contradicts_itself_is_refused_in_words(changes, words):
 
 
 def test_recipes_can_be_listed_without_torch():
-    code = "import sys, worker.training.recipes; sys.exit('torch' in sys.modules)"
+    code = "import sys, worker.recipes; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

@@ -18,12 +18,12 @@ import torch
 from transformers import LlamaForCausalLM
 
 from tests.worker.training.conftest import TOKENIZER_SHA256, write_shards
-from worker import specs
+from worker import recipes, specs
 from worker.context import Context, Stopped
 from worker.events import CheckpointWritten, ListReporter, MessageLogged, MetricsLogged, ProgressMade
 from worker.failures import StageFailure
 from worker.specs import ArtifactRef, Optimiser, TrainModel
-from worker.training import callbacks, data, launch, recipes, stage
+from worker.training import callbacks, data, launch, stage
 
 # Of these a resumed run must repeat every bit; the others are times and memory.
 LEARNED = ("loss/train", "loss/val", "bits_per_byte/held_out", "bits_per_byte/held_out_source", "learning_rate")
