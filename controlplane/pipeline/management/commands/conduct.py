@@ -1,4 +1,4 @@
-"""manage.py conduct: the process that moves pipelines from step to step."""
+"""manage.py conduct: the process that moves pipelines from step to step and keeps an eye on what is served."""
 
 from __future__ import annotations
 
@@ -12,8 +12,11 @@ from django.db import OperationalError, close_old_connections
 
 from controlplane.pipeline.actions import advance
 from controlplane.pipeline.models import Pipeline
+from playground_app.triton import TritonError
+from playground_app.watch import check_deployments
 
 log = logging.getLogger(__name__)
+ROUNDS_BETWEEN_CANARIES = 10  # of a second each
 
 
 class Command(BaseCommand):
@@ -23,9 +26,15 @@ class Command(BaseCommand):
         stop = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stop.set())
+        rounds = 0
         while not stop.wait(1.0):
+            rounds += 1
             try:
                 conduct()
+                if rounds % ROUNDS_BETWEEN_CANARIES == 0:
+                    check_deployments()
+            except TritonError as error:
+                log.warning("no Triton: %s", error)
             except OperationalError as error:  # Postgres is away or restarting: it is the truth, so wait for it
                 log.warning("no database: %s", error)
                 close_old_connections()
