@@ -65,6 +65,7 @@ def _query(sql: str, values: list[Any]) -> list[dict[str, Any]]:
         try:
             cursor = connection.execute(sql, values)
         except duckdb.IOException as error:
-            raise Unreadable(f"The dataset's files cannot be read: {error}") from error
+            reason = str(error).partition("\n")[0]  # the lines after it quote the SQL
+            raise Unreadable(f"The dataset's files cannot be read: {reason}") from error
         names = [column[0] for column in cursor.description or ()]
         return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]

@@ -56,14 +56,17 @@ def rows(request: MemberRequest, project: Project, pk: str) -> HttpResponse:
     try:
         page = documents.find(version.uri or "", form.cleaned_data, request.GET.get("after", ""))
     except documents.Unreadable as error:
-        return render(request, "datasets/rows.html", {"version": version, "form": form, "problem": error}, status=503)
+        return _unreadable(request, version, error)
     return render(request, "datasets/rows.html", {"version": version, "form": form, "page": page})
 
 
 @project_view(Role.VIEWER)
 def row(request: MemberRequest, project: Project, pk: str, document_id: str) -> HttpResponse:
     version = get_owned(DatasetVersion.objects.select_related("dataset", "job"), project, pk)
-    document = documents.get(version.uri, document_id) if version.uri else None
+    try:
+        document = documents.get(version.uri, document_id) if version.uri else None
+    except documents.Unreadable as error:
+        return _unreadable(request, version, error)
     if document is None:
         raise Http404(f"No document {document_id} in {version}")
     seen = ShardSet.objects.for_list(project).filter(dataset_version=version)
@@ -76,8 +79,17 @@ def dropped(request: MemberRequest, project: Project, pk: str, reason: str) -> H
     about = version.summary.get("reasons", {}).get(reason)
     if about is None or version.uri is None:
         raise Http404(f"{version} dropped nothing for {reason}")
-    context = {"version": version, "reason": reason, "about": about, "rows": documents.dropped(version.uri, reason)}
+    try:
+        found = documents.dropped(version.uri, reason)
+    except documents.Unreadable as error:
+        return _unreadable(request, version, error)
+    context = {"version": version, "reason": reason, "about": about, "rows": found}
     return render(request, "datasets/dropped.html", context)
+
+
+def _unreadable(request: MemberRequest, version: DatasetVersion, error: documents.Unreadable) -> HttpResponse:
+    context = {"version": version, "form": RowSearchForm(), "problem": error}
+    return render(request, "datasets/rows.html", context, status=503)
 
 
 @project_view(Role.VIEWER)

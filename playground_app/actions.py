@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Max, Q
 from django.urls import reverse
 from django.utils import timezone
 
@@ -14,7 +14,9 @@ from controlplane.access import audit
 from controlplane.access.models import Project, User
 from controlplane.access.refusals import Refused
 from controlplane.jobs.actions import submit_job
+from datasets_app.models import Dataset, DatasetVersion
 from playground_app import gate, jobs, triton
+from playground_app.export import accepted
 from playground_app.models import Completion, Deployment, Feedback
 from training_app.models import Alias, Model, ModelVersion, Promotion
 
@@ -166,6 +168,27 @@ def record_feedback(*, project: Project, completion_id: str, kind: str, elapsed_
     if completion is None:
         raise Refused(f"There is no completion {completion_id}.")
     Feedback.objects.get_or_create(completion=completion, kind=kind, defaults={"elapsed_ms": elapsed_ms})
+
+
+@transaction.atomic
+def export_feedback(
+    *, project: Project, by: User | None, name: str, base: DatasetVersion | None = None
+) -> DatasetVersion:
+    """Close the loop: what people accepted becomes the next version of the dataset `name`, on top of `base` if given."""
+    if not accepted(project).exists():
+        raise Refused("Nobody has accepted a completion yet, so there is nothing to export.")
+    dataset, _ = Dataset.objects.select_for_update().get_or_create(
+        project=project, name=name, defaults={"created_by": by}
+    )
+    last = dataset.versions.aggregate(last=Max("number"))["last"] or 0
+    recipe = {"feedback": True, "base": base.pk if base else None}
+    version = DatasetVersion(project=project, created_by=by, dataset=dataset, number=last + 1, recipe=recipe)
+    url = reverse("datasets:version", args=[project.slug, version.pk])
+    version.job = submit_job(kind=jobs.export_feedback, project=project, created_by=by, title=str(version), url=url)
+    version.save()
+    version.sources.set(base.sources.all() if base else [])
+    audit.record(action="export_feedback", actor=by, project=project, obj=version, after=recipe)
+    return version
 
 
 def _others_serving(deployment: Deployment) -> Any:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django import forms
 
+from controlplane.access.models import Project
+from datasets_app.models import DatasetVersion
 from playground_app.models import Feedback
 from training_app.models import Alias
 
@@ -22,3 +26,20 @@ class FeedbackForm(forms.Form):
     completion_id = forms.CharField(max_length=40)
     kind = forms.ChoiceField(choices=Feedback.Kind.choices)
     elapsed_ms = forms.IntegerField(required=False, min_value=0)
+
+
+class ExportForm(forms.Form):
+    name = forms.SlugField(
+        max_length=80, initial="feedback", label="Dataset", help_text="A known name makes its next version."
+    )
+    base = forms.ModelChoiceField(
+        DatasetVersion.objects.none(),
+        required=False,
+        help_text="Its documents come along; empty takes the feedback alone.",
+    )
+
+    def __init__(self, *args: Any, project: Project, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        field = self.fields["base"]
+        assert isinstance(field, forms.ModelChoiceField)
+        field.queryset = DatasetVersion.objects.for_list(project).ready()

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from controlplane.jobs.kinds import JobKind
 from controlplane.jobs.models import Job
-from datasets_app.jobs import receive
+from datasets_app.jobs import artifact, receive
+from datasets_app.models import DatasetVersion
+from playground_app.export import publish_rows
 from playground_app.models import Deployment
 from training_app.models import Model, Promotion
 from worker import specs
@@ -51,4 +53,19 @@ deploy_model = JobKind(
     spec_for=_spec,
     on_success=_on_success,
     on_end=_on_end,
+)
+
+
+def _feedback_spec(job: Job) -> specs.ExportFeedback:
+    version = DatasetVersion.objects.select_related("project").get(job=job)
+    base = DatasetVersion.objects.filter(pk=version.recipe.get("base")).first()
+    return specs.ExportFeedback(rows=publish_rows(version.project), base=artifact(base) if base else None)
+
+
+export_feedback = JobKind(
+    app="playground_app",
+    verb="export_feedback",
+    queue="cpu",
+    spec_for=_feedback_spec,
+    on_success=lambda job, manifest: receive(DatasetVersion.objects.get(job=job), manifest, "dataset"),
 )

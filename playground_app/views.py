@@ -13,7 +13,8 @@ from controlplane.access.refusals import Refused
 from playground_app import actions, completions, figures, gate
 from playground_app.api import event_stream, parts
 from playground_app.completions import BadRequest, error_body
-from playground_app.forms import FeedbackForm, PromoteForm, ReasonForm
+from playground_app.export import accepted
+from playground_app.forms import ExportForm, FeedbackForm, PromoteForm, ReasonForm
 from playground_app.models import Completion, Deployment
 from playground_app.routing import NoRoute, route, routes
 from playground_app.streaming import Answer
@@ -135,3 +136,16 @@ def feedback(request: MemberRequest, project: Project) -> HttpResponse:
     except Refused as refused:
         return JsonResponse({"error": str(refused)}, status=404)
     return HttpResponse(status=204)
+
+
+@project_view(Role.MEMBER, methods=("GET", "POST"))
+def export(request: MemberRequest, project: Project) -> HttpResponse:
+    form = ExportForm(request.POST or None, project=project)
+    if request.method == "POST" and form.is_valid():
+        try:
+            version = actions.export_feedback(project=project, by=request.user, **form.cleaned_data)
+            return redirect("datasets:version", project.slug, version.pk)
+        except Refused as refused:
+            form.add_error(None, str(refused))
+    context = {"form": form, "n_accepted": accepted(project).count()}
+    return render(request, "playground/export.html", context, status=422 if form.errors else 200)

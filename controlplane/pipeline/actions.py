@@ -68,6 +68,11 @@ def advance(pipeline_id: str) -> bool:
     return True
 
 
+def fail_pipeline(*, pipeline_id: str, detail: str) -> None:
+    """End a pipeline that cannot go on; `resume_pipeline` opens it again."""
+    _end(Pipeline.objects.get(pk=pipeline_id), "failed", detail)
+
+
 def _begin(pipeline: Pipeline, step: Any) -> bool:
     try:
         with transaction.atomic():

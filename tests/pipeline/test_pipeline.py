@@ -133,6 +133,15 @@ def test_what_has_ended_is_not_stopped_and_what_runs_is_not_resumed(pipeline, ad
         actions.stop_pipeline(pipeline=pipeline, by=ada)
 
 
+def test_a_pipeline_that_breaks_ends_alone(pipeline, project):
+    broken = actions.start_pipeline(project=project, by=None, name="no plan", plan={})
+    conduct()
+    assert (now(broken).outcome, now(broken).detail) == ("failed", "It cannot go on: KeyError: 'sources'")
+    assert now(pipeline).dataset_version is not None
+    conduct()
+    assert now(pipeline).outcome == ""
+
+
 def test_two_pipelines_share_their_sources(pipeline, project):
     other = actions.start_pipeline(project=project, by=None, name="again", plan=PLAN)
     conduct()

@@ -202,6 +202,14 @@ def test_a_deployment_that_an_alias_reaches_is_not_stopped(make_version, ada, se
         actions.stop_deployment(deployment=deployment, by=ada)
 
 
+def test_stopping_unloads_the_model_from_triton(served, ada):
+    Promotion.objects.all().delete()
+    actions.stop_deployment(deployment=served.staff, by=ada)
+    served.staff.refresh_from_db()
+    loaded = {name: model.loaded for name, model in served.triton.models.items()}
+    assert (served.staff.state, loaded) == ("stopped", {"served-1": True, "served-2": False})
+
+
 def test_what_is_lost_is_stopped_without_triton_and_what_has_stopped_is_not(make_version, ada, settings):
     settings.TRITON_URL = "127.0.0.1:1"
     lost = factories.make_deployment(make_version(1, state=""), "lost")

@@ -8,9 +8,9 @@ import threading
 from typing import Any
 
 from django.core.management.base import BaseCommand
-from django.db import OperationalError, close_old_connections
+from django.db import InterfaceError, OperationalError, close_old_connections
 
-from controlplane.pipeline.actions import advance
+from controlplane.pipeline.actions import advance, fail_pipeline
 from controlplane.pipeline.models import Pipeline
 from playground_app.triton import TritonError
 from playground_app.watch import check_deployments
@@ -35,7 +35,10 @@ class Command(BaseCommand):
                     check_deployments()
             except TritonError as error:
                 log.warning("no Triton: %s", error)
-            except OperationalError as error:  # Postgres is away or restarting: it is the truth, so wait for it
+            except (
+                OperationalError,
+                InterfaceError,
+            ) as error:  # Postgres is away or restarting: it is the truth, so wait for it
                 log.warning("no database: %s", error)
                 close_old_connections()
 
@@ -43,5 +46,13 @@ class Command(BaseCommand):
 def conduct() -> None:
     """One move of each active pipeline."""
     for pipeline_id in Pipeline.objects.active().values_list("pk", flat=True):
-        while advance(pipeline_id):
-            pass
+        try:
+            while advance(pipeline_id):
+                pass
+        except (OperationalError, InterfaceError):
+            raise
+        except (
+            Exception
+        ) as error:  # a fault of ours in one pipeline must not hold up all others: it ends, and shows why
+            log.exception("pipeline %s cannot go on", pipeline_id)
+            fail_pipeline(pipeline_id=pipeline_id, detail=f"It cannot go on: {type(error).__name__}: {error}")
