@@ -19,7 +19,12 @@ from controlplane.pipeline.services.state import is_running, read_state
 from playground_app.completions import CompletionRequest
 from playground_app.triton import Triton
 
-PROMPT = "def __repr__(self):\n    return"
+# Inside the habits of the corpus; none ends in a space, which no training text does before a word.
+PROMPTS = (
+    "def __repr__(self):\n    return",
+    "if not isinstance(value, str):\n    raise",
+    "@property\ndef name(self):\n",
+)
 START_SECONDS = 180
 
 
@@ -82,12 +87,13 @@ class Command(BaseCommand):
         score = pipeline.evaluation
         bits = ", ".join(f"{split.replace('_', ' ')} {value:.3f}" for split, value in score.bits_by_split().items())
         self.stdout.write(f"{score}: pass@1 {score.pass_at_1:.1%}; bits per byte: {bits}")
-        completion = async_to_sync(complete)(pipeline.deployment.served_name)
-        if not completion.strip():
-            raise CommandError("Triton answered with an empty completion.")
+        completions = async_to_sync(complete)(pipeline.deployment.served_name)
+        for prompt, text in zip(PROMPTS, completions, strict=True):
+            self.stdout.write(f"\n{prompt}{self.style.MIGRATE_HEADING(text)}")
+        if not any(text.strip() for text in completions):
+            raise CommandError("Triton answered each prompt with nothing but blanks.")
         state = read_state(settings.STATE_DIR)
-        self.stdout.write(f"Model: {state.url if state else ''}{pipeline.get_absolute_url()}")
-        self.stdout.write(f"{PROMPT}{completion}")
+        self.stdout.write(f"\nThe pipeline: {state.url if state else ''}{pipeline.get_absolute_url()}")
         self.stdout.write(self.style.SUCCESS("The demo is complete."))
 
 
@@ -100,11 +106,15 @@ def progress(now: Clock) -> str:
     return f"{now.done} of {len(now.ticks)} done; {now.status}"
 
 
-async def complete(model: str) -> str:
-    """One greedy completion of PROMPT from Triton. Raises playground_app.triton.TritonError."""
+async def complete(model: str) -> list[str]:
+    """A greedy completion of each of PROMPTS from Triton. Raises playground_app.triton.TritonError."""
     triton = Triton(settings.TRITON_URL or triton_address(settings.STATE_DIR))
     try:
-        request = CompletionRequest(prompt=PROMPT)
-        return "".join([chunk.text async for chunk in triton.stream_completion(request, model=model)])
+        return [await completion(triton, model, prompt) for prompt in PROMPTS]
     finally:
         await triton.close()
+
+
+async def completion(triton: Triton, model: str, prompt: str) -> str:
+    request = CompletionRequest(prompt=prompt)
+    return "".join([chunk.text async for chunk in triton.stream_completion(request, model=model)])
