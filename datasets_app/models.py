@@ -102,6 +102,7 @@ class TokenizerQuerySet(models.QuerySet["Tokenizer"]):
         return (
             self.filter(project=project)
             .select_related("dataset_version__dataset", "job", "created_by")
+            .defer("dataset_version__summary")
             .order_by("-created_at", "-id")
         )
 
@@ -131,6 +132,7 @@ class ShardSetQuerySet(models.QuerySet["ShardSet"]):
         return (
             self.filter(project=project)
             .select_related("dataset_version__dataset", "tokenizer", "job", "created_by")
+            .defer("summary", "dataset_version__summary", "tokenizer__summary")
             .order_by("-created_at", "-id")
         )
 

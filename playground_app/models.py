@@ -21,6 +21,7 @@ class DeploymentQuerySet(models.QuerySet["Deployment"]):
         return (
             self.filter(project=project)
             .select_related("model_version__model", "model_version__tokenizer", "job", "created_by")
+            .defer("summary", "model_version__tokenizer__summary")
             .order_by("-created_at", "-id")
         )
 

@@ -106,15 +106,8 @@ def job(project: Project, kind: str, title: str = "a piece of work", **more: Any
 
 # ---- the chain, each link finished and with the figures that its stage writes -----------------------------------------
 
-DECODE = {
-    "temperature": 0.0,
-    "top_p": 1.0,
-    "top_k": 0,
-    "repetition_penalty": 1.1,
-    "max_tokens": 48,
-    "stop": [],
-    "seed": 17,
-}
+DECODE = {"temperature": 0.0, "top_p": 1.0, "top_k": 0, "repetition_penalty": 1.1, "max_tokens": 48}
+DECODE |= {"stop": [], "seed": 17}
 
 
 def sha(name: str) -> str:

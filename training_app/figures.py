@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from controlplane.jobs.metrics import Extreme
 from controlplane.jobs.models import Job, MetricPoint
 from controlplane.ui.charts import Series, line_chart
 from training_app.models import TrainingRun
@@ -56,14 +57,14 @@ def differing(runs: Sequence[TrainingRun]) -> list[tuple[str, list[Any]]]:
     return [(name, values) for name, values in rows if any(value != values[0] for value in values)]
 
 
-def _points(jobs: Sequence[Any], names: Sequence[str], first: float | None, last: float | None) -> list[MetricPoint]:
+def _points(jobs: Sequence[Any], names: Sequence[str], first: float | None, last: float | None) -> list[Extreme]:
     points = MetricPoint.objects.filter(job__in=jobs, name__in=names)
     if first is not None and last is not None:
         points = points.filter(step__gte=first, step__lte=last)
     return points.downsample(BUCKETS)
 
 
-def _series(points: Sequence[MetricPoint], names: Sequence[str]) -> list[Series]:
+def _series(points: Sequence[Extreme], names: Sequence[str]) -> list[Series]:
     found = {name: [point for point in points if point.name == name] for name in names}
     return [
         Series(SHORT.get(name, name), [p.step for p in rows], [p.value for p in rows])

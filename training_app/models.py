@@ -12,12 +12,16 @@ from django.utils import timezone
 from controlplane.access.models import Project, ProjectOwned, User
 from datasets_app.models import MadeByJob, ShardSet, Tokenizer
 
+# A stage's own account can be kilobytes of JSON; a list of runs joins three more rows that each have one.
+SHARDS_AND_ABOVE = ("shard_set__", "shard_set__dataset_version__", "shard_set__tokenizer__")
+
 
 class TrainingRunQuerySet(models.QuerySet["TrainingRun"]):
     def for_list(self, project: Project) -> TrainingRunQuerySet:
         return (
             self.filter(project=project)
             .select_related("job", "shard_set__dataset_version__dataset", "shard_set__tokenizer", "created_by")
+            .defer(*(f"{row}summary" for row in ("", *SHARDS_AND_ABOVE)))
             .order_by("-created_at", "-id")
         )
 
@@ -81,6 +85,12 @@ class ModelVersionQuerySet(models.QuerySet["ModelVersion"]):
         return (
             self.filter(project=project)
             .select_related("model", "run__shard_set__dataset_version__dataset", "tokenizer", "created_by")
+            .defer(
+                "tokenizer__summary",
+                "run__summary",
+                "run__shard_set__summary",
+                "run__shard_set__dataset_version__summary",
+            )
             .order_by("-created_at", "-id")
         )
 

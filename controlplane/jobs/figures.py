@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from controlplane.jobs.metrics import Extreme
 from controlplane.jobs.models import Job, MetricPoint
 from controlplane.ui import charts
 
@@ -19,7 +20,7 @@ def resource_figures(job: Job) -> list[dict[str, Any]]:
     return [made for suffix, unit, scale in UNITS if (made := _figure(points, suffix, unit, scale))]
 
 
-def _figure(points: list[MetricPoint], suffix: str, unit: str, scale: float) -> dict[str, Any] | None:
+def _figure(points: list[Extreme], suffix: str, unit: str, scale: float) -> dict[str, Any] | None:
     start = min(point.step for point in points)
     names = sorted({point.name for point in points if point.name.endswith(suffix)})
     series = [_series(points, name, start, scale) for name in names]
@@ -29,7 +30,7 @@ def _figure(points: list[MetricPoint], suffix: str, unit: str, scale: float) -> 
     return {"id": f"resources-{suffix}", "title": "Load" if suffix == "percent" else "Memory", "figure": figure}
 
 
-def _series(points: list[MetricPoint], name: str, start: int, scale: float) -> charts.Series:
+def _series(points: list[Extreme], name: str, start: int, scale: float) -> charts.Series:
     own = [point for point in points if point.name == name]
     label = name.removeprefix("system/").rsplit("_", 1)[0].replace("rss", "memory")
     return charts.Series(label, [(p.step - start) / 60 for p in own], [p.value / scale for p in own])

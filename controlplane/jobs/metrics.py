@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import ExpressionWrapper, F, Max, Min, Value
 
 if TYPE_CHECKING:
-    from controlplane.jobs.models import MetricPoint
+    pass
 
 WINDOW_SECONDS = 1.0
 
@@ -24,6 +25,21 @@ class Point(NamedTuple):
     step: int
     value: float
     at: float
+
+
+class Extreme(NamedTuple):
+    """A point that downsampling kept."""
+
+    name: str
+    step: int
+    value: float
+
+
+class _Pair(models.Func):
+    """ARRAY[value, step]: Postgres orders arrays by their first elements, so min() and max() of it find the step too."""
+
+    template = "ARRAY[%(expressions)s]::float8[]"
+    output_field = ArrayField(models.FloatField())
 
 
 def thin(points: Iterable[Point]) -> list[Point]:
@@ -44,10 +60,11 @@ def _extremes(window: list[Point]) -> tuple[Point, Point, Point]:
 
 
 class MetricPointQuerySet(models.QuerySet["MetricPoint"]):
-    def downsample(self, n: int) -> list[MetricPoint]:
+    def downsample(self, n: int) -> list[Extreme]:
         """At most 2 n points a name, in order of name and step: min and max of each of n equal spans of steps.
 
-        Give a filtered set: the spans go from its first step to its last.
+        Give a filtered set: the spans go from its first step to its last. One pass over the index, which holds the
+        values, and no sort: the extremes are those of the pairs (value, step).
         """
         ends = self.aggregate(first=Min("step"), last=Max("step"))
         if ends["first"] is None:
@@ -56,11 +73,10 @@ class MetricPointQuerySet(models.QuerySet["MetricPoint"]):
         bucket = ExpressionWrapper(
             (F("step") - Value(ends["first"])) / Value(width), output_field=models.BigIntegerField()
         )
-        rows = self.annotate(bucket=bucket)
-        low = rows.order_by("name", "bucket", "value", "step").distinct("name", "bucket")
-        high = rows.order_by("name", "bucket", "-value", "step").distinct("name", "bucket")
-        found = {point.pk: point for point in (*low, *high)}
-        return sorted(found.values(), key=lambda point: (point.name, point.step))
+        rows = self.order_by().annotate(bucket=bucket, pair=_Pair("value", "step")).values("name", "bucket")
+        spans = rows.annotate(low=Min("pair"), high=Max("pair")).values_list("name", "low", "high")
+        found = {Extreme(name, int(step), value) for name, *pairs in spans for value, step in pairs}
+        return sorted(found)
 
     def latest_values(self) -> dict[str, float]:
         """Of each name its value at its highest step."""

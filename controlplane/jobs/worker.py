@@ -6,16 +6,27 @@ Used as `manage.py rqworker QUEUE --worker-class controlplane.jobs.worker.Worker
 from __future__ import annotations
 
 import contextlib
+import importlib
 import os
 import signal
 from typing import Any
 
 import rq
+from django.apps import apps
 from django.db import InterfaceError, OperationalError, connection
 from redis.exceptions import RedisError
 
+from controlplane.jobs.kinds import JobKind
 from controlplane.jobs.runner import watch_for_leave
 from controlplane.jobs.transitions import expire_leases
+
+
+def names_a_kind(path: str) -> bool:
+    """Whether a dotted path is `<installed app>.jobs.<kind>`. No other module is imported to find out."""
+    app, _, name = path.partition(".jobs.")
+    if not apps.is_installed(app) or not name.isidentifier():
+        return False
+    return isinstance(getattr(importlib.import_module(f"{app}.jobs"), name, None), JobKind)
 
 
 class Worker(rq.Worker):
@@ -34,6 +45,14 @@ class Worker(rq.Worker):
             super().maintain_heartbeats(job)
         except (RedisError, OSError) as error:
             self.log.warning("Worker %s: no heartbeat to Redis (%s); the job goes on", self.name, error)
+
+    def perform_job(self, job: rq.job.Job, queue: rq.Queue) -> bool:
+        """RQ calls whatever function a message names. Ours calls kinds of job only: Redis is a doorbell, not a shell."""
+        if not names_a_kind(str(job.func_name)):
+            self.log.error("Worker %s: refused %s, which is no kind of job", self.name, job.func_name)
+            job.delete()
+            return False
+        return bool(super().perform_job(job, queue))
 
     def handle_warm_shutdown_request(self) -> None:
         """RQ waits for the work to end, which may take days: ours hands it back to the queue within a second."""

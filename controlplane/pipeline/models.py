@@ -16,6 +16,10 @@ from training_app.models import ModelVersion, TrainingRun
 MADE = ("dataset_version", "tokenizer", "shard_set", "run", "evaluation", "deployment")
 
 
+# Pages of pipelines show names and clocks; a stage's own account, kilobytes of JSON, is for its row's page.
+WITH_A_SUMMARY = ("dataset_version", "tokenizer", "shard_set", "run", "evaluation", "deployment")
+
+
 class PipelineQuerySet(models.QuerySet["Pipeline"]):
     def active(self) -> PipelineQuerySet:
         return self.filter(finished_at=None)

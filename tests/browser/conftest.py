@@ -30,9 +30,9 @@ def chromium_path() -> str:
     return str(path)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator:
-    """One Chromium for the whole run."""
+    """One Chromium a file. Not one a run: its event loop would go on in this thread, and no asyncio test could start."""
     try:
         from playwright.sync_api import sync_playwright
     except ModuleNotFoundError:

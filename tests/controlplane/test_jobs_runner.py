@@ -19,6 +19,7 @@ from controlplane.jobs.actions import retry_job, set_priority, stop_job, submit_
 from controlplane.jobs.models import Job, JobEvent, MetricPoint, Status
 from controlplane.jobs.queue import open_queue, waiting_rings
 from controlplane.jobs.reconciler import Reconciler
+from controlplane.jobs.worker import names_a_kind
 from tests.controlplane.counting.jobs import count
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -306,3 +307,9 @@ def test_the_runner_waits_out_a_postgres_that_is_away(monkeypatch):
 
     monkeypatch.setattr(runner.time, "sleep", lambda seconds: None)
     assert runner.patiently(write) == "back"
+
+
+def test_a_worker_calls_kinds_of_job_and_nothing_else_that_redis_names():
+    assert names_a_kind("training_app.jobs.train_model")
+    for path in ("os.system", "training_app.jobs.receive", "training_app.actions.train_model", "subprocess.jobs.run"):
+        assert not names_a_kind(path)
