@@ -18,6 +18,7 @@ from django.conf import settings
 HELD_OUT_PACKAGE = "django"  # measured on, never trained on: a package of good style that every control plane has
 # Smaller ones teach little. Larger ones (generated bindings, a thousand near-copies of one model file) would be all it saw.
 PACKAGE_BYTES = range(100_000, 12_000_000)
+MAX_FILE_BYTES = 100_000  # beyond it are tables of numbers more often than code
 TRAINING_SHARE = 0.55  # of the minutes; the rest is reading, packing, scoring and loading
 BYTES_PER_MINUTE = 2_000_000  # of source text: what training can read once in that time, and some to choose from
 
@@ -36,7 +37,12 @@ def first_model(minutes: float) -> dict[str, Any]:
         "sources": [vars(source) for source in find_sources()],
         "dataset": "python-on-this-machine",
         "model": "first-model",
-        "ingest_dataset": {"languages": ["Python"], "max_total_bytes": n_bytes, "held_out_share": 0.03},
+        "ingest_dataset": {
+            "languages": ["Python"],
+            "max_file_bytes": MAX_FILE_BYTES,
+            "max_total_bytes": n_bytes,
+            "held_out_share": 0.03,
+        },
         "train_tokenizer": {"vocabulary_size": 4096, "sample_bytes": min(n_bytes, 20_000_000)},
         "build_shards": {"sequence_length": 256, "units": "functions"},
         "train_model": {"recipe": "first-model", "max_seconds": max(minutes, 1) * 60 * TRAINING_SHARE},
@@ -62,7 +68,9 @@ def _packages(site_packages: Path) -> Iterator[Path]:
 
 
 def _n_bytes(files: Iterable[Path]) -> int:
-    return sum(file.stat().st_size for file in files)
+    """Of the files that the plan keeps: a package of one huge file would be a source that gives nothing."""
+    sizes = (file.stat().st_size for file in files)
+    return sum(size for size in sizes if size <= MAX_FILE_BYTES)
 
 
 def _worker_site_packages() -> Path:
