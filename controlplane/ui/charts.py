@@ -138,7 +138,7 @@ def end_labels(series: Sequence[Series], log_y: bool) -> list[dict[str, Any]]:
     heights = [(scale(point[1]) - min(values)) / span * PLOT_HEIGHT_PX for _, point in ends]
     return [
         text_note(
-            f"{series[index].name} {point[1]:.3g}",
+            f"{series[index].name} {formats.number(float(f'{point[1]:.3g}'))}",
             hue(index),
             x=1,
             xref="paper",
