@@ -108,7 +108,7 @@ def database(url: str) -> dict[str, Any]:
 DATABASES = {"default": database(DATABASE_URL)}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 QUEUE_URL = REDIS_URL or f"unix://{socket_dir(VALKEY_DIR)}/valkey.sock?db=0"
-# JSON, never pickle: whoever reaches Redis must not be able to run code. rqworker needs --serializer too.
+# JSON, never pickle, and a worker that calls kinds of job only (controlplane.jobs.worker). rqworker needs --serializer too.
 RQ_QUEUES = {
     name: {"URL": QUEUE_URL, "DEFAULT_TIMEOUT": -1, "SERIALIZER": "rq.serializers.JSONSerializer"}
     for name in ("cpu", "gpu")

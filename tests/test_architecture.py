@@ -32,7 +32,7 @@ FOREIGN = [
         r"/wo" + r"rk/(main|shared|\.)",
         r"/ho" + r"me/[a-z]\w*/",
         r"/Us" + r"ers/\w+/",
-        r"https?://[\w.-]*(pypi|pythonhosted|npmjs|artifactory|nexus)[\w.-]*",
+        r"https?://[\w.-]+(:\d+)?/sim" + r"ple\b",  # the path of every Python package index
         r"--(extra-)?in" + r"dex-url",
         r"\b10\.\d+\.\d+\.\d+:\d+",
     )

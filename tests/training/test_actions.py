@@ -54,7 +54,7 @@ def test_events_keep_the_last_value_of_each_metric_and_the_checkpoints(shards):
     tell(run.job, "metrics.logged", {"step": 1, "values": {"loss/train": 8.0, "loss/val": 8.1}})
     tell(run.job, "metrics.logged", {"step": 2, "values": {"loss/train": 7.0}})
     for n_bytes in (10, 12):  # an attempt that begins again writes the same step again
-        tell(run.job, "checkpoint.written", {"step": 2, "path": "/work/ba2", "n_bytes": n_bytes})
+        tell(run.job, "checkpoint.written", {"step": 2, "path": "/jobs/ba2", "n_bytes": n_bytes})
     run.refresh_from_db()
     assert run.metrics == {"loss/train": 7.0, "loss/val": 8.1, "step": 2}
     assert [(row.step, row.n_bytes) for row in run.checkpoints.all()] == [(2, 12)]
