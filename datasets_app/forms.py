@@ -65,7 +65,7 @@ class TokenizerForm(forms.Form):
         super().__init__(*args, **kwargs)
         field = self.fields["dataset_version"]
         assert isinstance(field, forms.ModelChoiceField)
-        field.queryset = DatasetVersion.objects.for_list(project).ready()
+        field.queryset = DatasetVersion.objects.for_choice(project)
 
     def parameters(self) -> dict[str, Any]:
         return {name: value for name, value in self.cleaned_data.items() if name not in {"name", "dataset_version"}}
@@ -84,8 +84,8 @@ class ShardsForm(forms.Form):
     def __init__(self, *args: Any, project: Project, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         for name, rows in (
-            ("dataset_version", DatasetVersion.objects.for_list(project).ready()),
-            ("tokenizer", Tokenizer.objects.for_list(project).ready()),
+            ("dataset_version", DatasetVersion.objects.for_choice(project)),
+            ("tokenizer", Tokenizer.objects.for_choice(project)),
         ):
             field = self.fields[name]
             assert isinstance(field, forms.ModelChoiceField)

@@ -75,6 +75,11 @@ class DatasetVersionQuerySet(models.QuerySet["DatasetVersion"]):
             .order_by("-created_at", "-id")
         )
 
+    def for_choice(self, project: Project) -> DatasetVersionQuerySet:
+        """What a form offers: names only, since a form reads all of them."""
+        ready = self.filter(project=project).ready().select_related("dataset")
+        return ready.only("number", "dataset__name").order_by("-created_at", "-id")
+
 
 class DatasetVersion(MadeByJob):
     """One cleaning of some sources by a recipe: immutable documents in Parquet."""
@@ -106,6 +111,9 @@ class TokenizerQuerySet(models.QuerySet["Tokenizer"]):
             .order_by("-created_at", "-id")
         )
 
+    def for_choice(self, project: Project) -> TokenizerQuerySet:
+        return self.filter(project=project).ready().only("name").order_by("-created_at", "-id")
+
 
 class Tokenizer(MadeByJob):
     """A vocabulary trained on a sample of a dataset version. Its hash is pinned on shards, runs, models and deployments."""
@@ -135,6 +143,11 @@ class ShardSetQuerySet(models.QuerySet["ShardSet"]):
             .defer("summary", "dataset_version__summary", "tokenizer__summary")
             .order_by("-created_at", "-id")
         )
+
+    def for_choice(self, project: Project) -> ShardSetQuerySet:
+        ready = self.filter(project=project).ready().select_related("dataset_version__dataset")
+        names = ("counts", "dataset_version__number", "dataset_version__dataset__name")
+        return ready.only(*names).order_by("-created_at", "-id")
 
 
 class ShardSet(MadeByJob):

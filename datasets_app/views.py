@@ -123,7 +123,8 @@ def tokenizer_list(request: MemberRequest, project: Project) -> HttpResponse:
 
 @project_view(Role.MEMBER, methods=("GET", "POST"))
 def tokenizer_new(request: MemberRequest, project: Project) -> HttpResponse:
-    form = TokenizerForm(request.POST or None, project=project)
+    initial = {"dataset_version": request.GET.get("dataset_version")}
+    form = TokenizerForm(request.POST or None, project=project, initial=initial)
     if request.method == "POST" and form.is_valid():
         data = form.cleaned_data
         inputs = {"name": data["name"], "dataset_version": data["dataset_version"]}

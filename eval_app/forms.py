@@ -42,9 +42,9 @@ class EvaluationForm(forms.Form):
     def __init__(self, *args: Any, project: Project, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         for name, rows in (
-            ("model_version", ModelVersion.objects.for_list(project)),
+            ("model_version", ModelVersion.objects.for_choice(project)),
             ("suite", Suite.objects.filter(project=project, archived_at=None).order_by("name")),
-            ("dataset_version", DatasetVersion.objects.for_list(project).ready()),
+            ("dataset_version", DatasetVersion.objects.for_choice(project)),
         ):
             field = self.fields[name]
             assert isinstance(field, forms.ModelChoiceField)

@@ -42,4 +42,4 @@ class ExportForm(forms.Form):
         super().__init__(*args, **kwargs)
         field = self.fields["base"]
         assert isinstance(field, forms.ModelChoiceField)
-        field.queryset = DatasetVersion.objects.for_list(project).ready()
+        field.queryset = DatasetVersion.objects.for_choice(project)

@@ -29,7 +29,7 @@ class RunForm(forms.Form):
         super().__init__(*args, **kwargs)
         field = self.fields["shard_set"]
         assert isinstance(field, forms.ModelChoiceField)
-        field.queryset = ShardSet.objects.for_list(project).ready()
+        field.queryset = ShardSet.objects.for_choice(project)
 
     def clean_tags(self) -> list[str]:
         return split_tags(self.cleaned_data["tags"])

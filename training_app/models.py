@@ -94,6 +94,11 @@ class ModelVersionQuerySet(models.QuerySet["ModelVersion"]):
             .order_by("-created_at", "-id")
         )
 
+    def for_choice(self, project: Project) -> ModelVersionQuerySet:
+        """What a form offers: names only, since a form reads all of them."""
+        mine = self.filter(project=project, archived_at=None).select_related("model")
+        return mine.only("number", "model__name").order_by("-created_at", "-id")
+
 
 class ModelVersion(ProjectOwned):
     """name · vN · short hash: weights by content hash, with the tokenizer and decode settings they are always used with."""

@@ -4,7 +4,7 @@
     append  DIR/events.jsonl                    what happens (worker.events), one JSON object a line
     print   stdout and stderr                   for people; the control plane keeps them as DIR/output.log
     watch   DIR/stop                            when it appears: save, leave
-    keep    DIR/work/                           what a later attempt continues from
+    keep    DIR/work                            what a later attempt continues from
     write   <storage>/<noun>/<sha>/             the outputs
     write   DIR/manifest.json                   the receipt, last
 

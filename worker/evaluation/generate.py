@@ -1,7 +1,7 @@
 """Completions for a suite, a batch at a time, each kept as soon as it is there.
 
 The engine is the serving one, so that a score is of what people will see: same prompts, healing, stops and rounding.
-Its module, worker.serving.engine, is the only one of the serving room that this room imports.
+worker.serving.engine, and worker.serving.conversions for its input, are all of the serving room that this room imports.
 """
 
 from __future__ import annotations

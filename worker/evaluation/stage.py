@@ -27,7 +27,7 @@ from worker.evaluation.score import summarise
 from worker.evaluation.suites import Suite, load_suite
 from worker.events import MessageLogged, MetricsLogged
 from worker.failures import StageFailure
-from worker.manifest import write_atomically
+from worker.manifest import fetch, write_atomically
 from worker.sandbox import Isolation, SandboxUnavailable, accept_unsafe, probe
 from worker.specs import EvaluateModel, to_dict
 
@@ -44,7 +44,7 @@ def run(spec: EvaluateModel, context: Context) -> Outcome:
     _begin(spec, suite, context)
     model_dir = context.fetch(spec.model)
     asked = wanted(suite.problems, spec.samples)
-    samples = _samples(spec, model_dir, asked, isolation, context)
+    samples = _samples(spec, asked, isolation, context)
     figures = _held_out(spec, model_dir, context)
     summary = summarise(spec, suite, samples, isolation, limits_for(spec.timeout_seconds), figures)
     _report(summary, context)
@@ -79,14 +79,14 @@ def _begin(spec: EvaluateModel, suite: Suite, context: Context) -> None:
 
 
 def _samples(
-    spec: EvaluateModel, model_dir: Path, asked: Sequence[Wanted], isolation: Isolation, context: Context
+    spec: EvaluateModel, asked: Sequence[Wanted], isolation: Isolation, context: Context
 ) -> list[dict[str, Any]]:
     generations = Journal(context.work / "generations.jsonl")
     verdicts = Journal(context.work / "verdicts.jsonl")
     try:
         if any(item.key not in generations for item in asked):
             context.enter("generate")
-            generate(_engine(spec, model_dir, context), asked, spec.decode, generations, context)
+            generate(_engine(spec, context), asked, spec.decode, generations, context)
         context.enter("judge")
         judge(asked, generations, verdicts, isolation, limits_for(spec.timeout_seconds), context)
     except SandboxUnavailable as unavailable:
@@ -97,13 +97,14 @@ def _samples(
     return [_sample(item, generations, verdicts) for item in asked]
 
 
-def _engine(spec: EvaluateModel, model_dir: Path, context: Context) -> Engine:
+def _engine(spec: EvaluateModel, context: Context) -> Engine:
     # Loaded late: it takes seconds, and an attempt that finds all completions kept needs none.
+    from worker.serving.conversions import stored
     from worker.serving.engine import load_engine
 
-    cache = context.work / "engine"
-    cache.mkdir(exist_ok=True)
-    return load_engine(model_dir, spec.engine, quantise=spec.quantise, decode=spec.decode, cache_dir=cache)
+    converted = stored(spec.model, spec.engine, spec.quantise, context)
+    folder = fetch(converted.uri, context.work / "cache")
+    return load_engine(folder, spec.engine, quantise=spec.quantise, decode=spec.decode)
 
 
 def _sample(item: Wanted, generations: Journal, verdicts: Journal) -> dict[str, Any]:

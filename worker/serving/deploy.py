@@ -22,7 +22,7 @@ from typing import Any
 from worker import manifest
 from worker.context import Context, Outcome, Stopped
 from worker.failures import StageFailure
-from worker.serving import convert, repository
+from worker.serving import conversions, convert, repository
 from worker.serving.decode import InvalidRequest, checked
 from worker.serving.server import Canary, CanaryFailed, LoadRefused, Server
 from worker.specs import DeployModel
@@ -74,27 +74,7 @@ def run(spec: DeployModel, context: Context) -> Outcome:
 def converted(spec: DeployModel, context: Context) -> tuple[Path, str]:
     """The converted model under context.out, and its content hash; from storage when it was converted before."""
     out = context.out / "engine"
-    asked = {"model": spec.model.sha256, "engine": spec.engine, "quantise": spec.quantise}
-    key = manifest.work_key("convert_model", convert.VERSION, asked)
-    receipt = manifest.find_receipt(context.storage_url, "convert_model", key)
-    if receipt is None:
-        begun = time.monotonic()
-        convert.convert(context.fetch(spec.model), out, engine=spec.engine, quantise=spec.quantise)
-        artifact = manifest.publish(out, context.storage_url, "engine")
-        seconds = round(time.monotonic() - begun, 3)
-        receipt = manifest.Manifest(
-            "convert_model",
-            convert.VERSION,
-            asked,
-            key,
-            {"engine": artifact},
-            seconds=seconds,
-            finished_at=manifest.now(),
-        )
-        kept = context.work / "conversion"
-        kept.mkdir(exist_ok=True)
-        manifest.write_receipt(receipt, context.storage_url, kept)
-    artifact = receipt.outputs["engine"]
+    artifact = conversions.stored(spec.model, spec.engine, spec.quantise, context)
     shutil.copytree(manifest.fetch(artifact.uri, context.work / "cache"), out, copy_function=shutil.copyfile)
     return out, artifact.sha256
 

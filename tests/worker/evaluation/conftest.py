@@ -82,7 +82,7 @@ def context(tmp_path: Path) -> Context:
 @pytest.fixture
 def use_engine(monkeypatch: pytest.MonkeyPatch) -> Callable[[TableEngine], TableEngine]:
     def use(engine: TableEngine) -> TableEngine:
-        monkeypatch.setattr(stage, "_engine", lambda spec, model_dir, context: engine)
+        monkeypatch.setattr(stage, "_engine", lambda spec, context: engine)
         return engine
 
     return use
