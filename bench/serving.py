@@ -1,17 +1,19 @@
-"""How much later the first token comes through Triton and the web, and what a keystroke costs.
+"""./yard bench serving: how much later the first token comes through Triton and the web, and what a keystroke costs.
 
-Everything is set up here: a model of the demo's shape, a real Triton on free ports, a deployment by the deploy stage.
-The peer is the same engine in process. Both are measured in turns, each on the same prompts, new to both.
+Everything is set up here: a whole yard of its own on free ports (`manage.py up --no-demo`), a model of the demo's shape
+with random weights, deployed by the deploy stage and put on production. The peer is the same engine in process. All
+are measured in turns, each on the same prompts, new to all of them.
 
     first_token_triton     Triton against the engine in process; goal: 10 ms added at the median
-    first_token_web        the same through POST /v1/completions of a running site; needs --web, --token, --model
+    first_token_web        the same through the web server's POST /v1/completions, streamed; goal: 10 ms added
     keystroke_cache        a prompt that grows by a key, previous stream cancelled: prefix cache against none
     keystroke_triton_p50   the same through Triton; goal: 25 ms (p95: 60 ms); peer: the engine in process, with cache
+    perf_analyzer_p50      NVIDIA's load generator, one request of PERF_TOKENS tokens at a time, against our own client;
+                           the goal is that both see the same server, within a tenth. p95 with it
+    perf_analyzer_rps      requests/s it gets at a concurrency of 8, against 1
 
-An outside load generator: perf_analyzer is in tritonclient wheels up to 2.60 (2.51.0 runs on glibc 2.36); unzip it and
-    perf_analyzer -m bench -i grpc -u HOST:PORT --streaming --async --input-data in.json --concurrency-range 1:8:7
-        --measurement-mode count_windows --measurement-request-count 20 --max-trials 4 -s 900 --percentile 95
-        --shape text_input:1 --shape max_tokens:1 --shape stream:1 -f out.csv
+perf_analyzer is taken out of the tritonclient 2.51.0 wheel, the newest whose binary runs on glibc 2.36; the libraries
+it wants beside it are those of the nvidia-pytriton wheel. --no-load leaves it out, and says so.
 """
 
 from __future__ import annotations
@@ -20,30 +22,23 @@ import argparse
 import asyncio
 import http.client
 import json
-import os
-import shutil
 import statistics
-import subprocess
-import sys
 import sysconfig
-import tempfile
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
-os.environ.setdefault("DJANGO_SETTINGS_MODULE", "controlplane.settings")
+from bench.load_generator import Load, perf_analyzer
+from bench.serving_yard import MODEL, SERVED, BenchYard
+from controlplane.pipeline.services.temporary import temporary_folder
+from playground_app.completions import CompletionRequest
+from playground_app.triton import Triton
 
-from django.conf import settings  # noqa: E402
-
-from controlplane.pipeline.services.ports import TRITON_PORTS, kept_ports  # noqa: E402
-from playground_app.completions import CompletionRequest  # noqa: E402
-from playground_app.triton import Triton  # noqa: E402
-
-PROMPT_CHARACTERS, KEYS = 2000, 24
+RESULTS = Path(__file__).with_name("results")
+PROMPT_CHARACTERS, KEYS, TOKENS = 2000, 24, 32
+KEY_SEEDS, WEB_SEEDS, LOAD_SEED = 10_000, 20_000, 30_000  # no prompt is in two of these
 ADDED_GOAL_MS, KEY_P50_GOAL_MS, KEY_P95_GOAL_MS = 10.0, 25.0, 60.0
 
 
@@ -63,75 +58,11 @@ class Figure:
         )
 
 
-class Stack:
-    """A model, a Triton and the engine in process, for as long as the `with` lasts."""
-
-    def __enter__(self) -> Stack:
-        self.folder = Path(tempfile.mkdtemp(prefix="bench-serving-"))
-        ports = kept_ports(self.folder, TRITON_PORTS)
-        self.url = f"127.0.0.1:{ports['TRITON_GRPC_PORT']}"
-        self.environment = {**os.environ, **{name: str(port) for name, port in ports.items()}}
-        self.environment |= {
-            "YARD_STATE": str(self.folder),
-            "TRITON_URL": self.url,
-            "STORAGE_URL": str(self.folder / "storage"),
-            "TRITON_MODEL_REPOSITORY": str(self.folder / "models"),
-        }
-        self.log = (self.folder / "log").open("wb")
-        self.server = self.process([sys.executable, "manage.py", "triton"])
-        self.engine = None
-        try:
-            self.set_up()
-        except BaseException:
-            self.__exit__()
-            raise
-        return self
-
-    def set_up(self) -> None:
-        model, job = self.folder / "model", self.folder / "job"
-        self.worker("bench.serving_engine", "make", str(model))
-        job.mkdir()
-        spec = {"model": {"uri": str(model), "sha256": "0" * 64}, "served_name": "bench", "decode": {"max_tokens": 32}}
-        (job / "spec.json").write_text(json.dumps(spec))
-        self.worker("worker", "deploy_model", str(job))
-        argv = [str(settings.WORKER_PYTHON), "-m", "bench.serving_engine", "serve", str(model)]
-        self.engine = subprocess.Popen(
-            argv,
-            cwd=ROOT,
-            env=self.environment,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self.log,
-            text=True,
-        )
-
-    def __exit__(self, *error: object) -> None:
-        for process in filter(None, (self.server, self.engine)):
-            process.terminate()
-            process.wait(60)
-        shutil.rmtree(self.folder)
-
-    def process(self, argv: list[str]) -> subprocess.Popen[bytes]:
-        return subprocess.Popen(argv, cwd=ROOT, env=self.environment, stdout=self.log, stderr=self.log)
-
-    def worker(self, *arguments: str) -> None:
-        argv = [str(settings.WORKER_PYTHON), "-m", *arguments]
-        done = subprocess.run(argv, cwd=ROOT, env=self.environment, capture_output=True, text=True)
-        if done.returncode:
-            raise SystemExit(f"{' '.join(arguments)} failed:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
-
-    def in_process(self, prompts: Sequence[str], *, prefix_cache: bool = True) -> list[float]:
-        """Milliseconds to the first token of each prompt."""
-        assert self.engine and self.engine.stdin and self.engine.stdout
-        print(json.dumps({"prompts": prompts, "prefix_cache": prefix_cache}), file=self.engine.stdin, flush=True)
-        return [1000 * seconds for seconds in json.loads(self.engine.stdout.readline())]
-
-
 async def through_triton(client: Triton, prompts: Sequence[str]) -> list[float]:
     async def one(prompt: str) -> float:
-        request = CompletionRequest(prompt=prompt, max_tokens=32, temperature=0.0)
+        request = CompletionRequest(prompt=prompt, max_tokens=TOKENS, temperature=0.0)
         begun = time.perf_counter()
-        stream = client.stream_completion(request, model="bench")
+        stream = client.stream_completion(request, model=SERVED)
         async for chunk in stream:
             if chunk.text:
                 break
@@ -148,7 +79,7 @@ def through_web(site: str, token: str, model: str, prompts: Sequence[str]) -> li
     kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
     connection, milliseconds = kind(parts.netloc, timeout=60), []
     for prompt in prompts:
-        body = json.dumps({"model": model, "prompt": prompt, "max_tokens": 32, "stream": True})
+        body = json.dumps({"model": model, "prompt": prompt, "max_tokens": TOKENS, "stream": True})
         headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
         begun = time.perf_counter()
         connection.request("POST", f"{parts.path}/v1/completions", body, headers)
@@ -177,7 +108,7 @@ def prompts_of(seed: int, count: int) -> list[str]:
 
 def keys_of(seed: int) -> list[str]:
     """The same text, a key longer each time."""
-    (prompt,) = prompts_of(10_000 + seed, 1)
+    (prompt,) = prompts_of(KEY_SEEDS + seed, 1)
     typed = "\n    for name, value in sorted(values.items()):"
     return [prompt + typed[: n + 1] for n in range(KEYS)]
 
@@ -187,72 +118,94 @@ def keystrokes(measured: Sequence[float]) -> list[float]:
     return list(measured[1:])
 
 
-async def measure(
-    stack: Stack, rounds: int, count: int, web: Callable[[Sequence[str]], list[float]] | None
-) -> list[Figure]:
-    samples: dict[str, list[float]] = {name: [] for name in ("process", "triton", "web", "cached", "uncached", "typed")}
-    client = Triton(stack.url)
+async def measure(yard: BenchYard, rounds: int, count: int) -> dict[str, list[float]]:
+    """Milliseconds by what was measured; the first round warms everything up."""
+    samples: dict[str, list[float]] = {}
+    client = Triton(yard.triton)
     try:
         for turn in range(rounds + 1):
-            found = await one_turn(stack, client, turn, count, web)
-            if turn:  # the first one warms everything up
-                for name, values in found.items():
-                    samples[name] += values
+            for name, values in (await one_turn(yard, client, turn, count)).items():
+                samples.setdefault(name, []).extend(values if turn else ())
     finally:
         await client.close()
-    return figures(samples)
+    return samples
 
 
-async def one_turn(
-    stack: Stack, client: Triton, turn: int, count: int, web: Callable[[Sequence[str]], list[float]] | None
-) -> dict[str, list[float]]:
+async def one_turn(yard: BenchYard, client: Triton, turn: int, count: int) -> dict[str, list[float]]:
     prompts, keys = prompts_of(turn, count), keys_of(turn)
+    for_web = prompts_of(WEB_SEEDS + turn, count)  # Triton would answer from its cache what it was just asked
     steps: dict[str, Callable[[], Awaitable[list[float]]]] = {
-        "process": lambda: asyncio.to_thread(stack.in_process, prompts),
+        "process": lambda: asyncio.to_thread(yard.in_process, prompts),
         "triton": lambda: through_triton(client, prompts),
-        "cached": lambda: asyncio.to_thread(stack.in_process, keys),
-        "uncached": lambda: asyncio.to_thread(stack.in_process, keys, prefix_cache=False),
+        "web": lambda: asyncio.to_thread(through_web, yard.site, yard.token, MODEL, for_web),
+        "cached": lambda: asyncio.to_thread(yard.in_process, keys),
+        "uncached": lambda: asyncio.to_thread(yard.in_process, keys, prefix_cache=False),
         "typed": lambda: through_triton(client, keys),
     }
-    if web is not None:
-        steps["web"] = lambda: asyncio.to_thread(web, prompts)
     order = list(steps)[:: -1 if turn % 2 else 1]
     found = {name: await steps[name]() for name in order}
     return {name: keystrokes(found[name]) if name in {"cached", "uncached", "typed"} else found[name] for name in found}
 
 
+async def whole(triton: str, prompts: Sequence[str]) -> list[float]:
+    """Milliseconds to the last of TOKENS tokens, by our own client."""
+    client, milliseconds = Triton(triton), []
+    try:
+        for prompt in prompts:
+            begun = time.perf_counter()
+            request = CompletionRequest(prompt=prompt, max_tokens=TOKENS, temperature=0.0)
+            async for _ in client.stream_completion(request, model=SERVED):
+                pass
+            milliseconds.append(1000 * (time.perf_counter() - begun))
+    finally:
+        await client.close()
+    return milliseconds
+
+
 def figures(samples: dict[str, list[float]]) -> list[Figure]:
-    p50 = {name: statistics.median(values) for name, values in samples.items() if values}
-    p95 = {name: sorted(values)[int(0.95 * len(values))] for name, values in samples.items() if values}
-    found = [
+    p50 = {name: statistics.median(values) for name, values in samples.items()}
+    p95 = {name: percentile95(values) for name, values in samples.items()}
+    return [
         Figure("first_token_triton", p50["triton"], p50["process"], p50["process"] + ADDED_GOAL_MS),
+        Figure("first_token_web", p50["web"], p50["process"], p50["process"] + ADDED_GOAL_MS),
         Figure("keystroke_cache", p50["cached"], p50["uncached"], p50["uncached"] / 2),
         Figure("keystroke_triton_p50", p50["typed"], p50["cached"], KEY_P50_GOAL_MS),
         Figure("keystroke_triton_p95", p95["typed"], p95["cached"], KEY_P95_GOAL_MS),
     ]
-    if samples["web"]:
-        found.append(Figure("first_token_web", p50["web"], p50["process"], p50["process"] + ADDED_GOAL_MS))
-    return found
+
+
+def load_figures(ours: Sequence[float], alone: Load, crowded: Load) -> list[Figure]:
+    """`ours`: our client's milliseconds for the same prompts. A goal of a throughput is a least one."""
+    return [
+        Figure("perf_analyzer_p50", statistics.median(ours), alone.p50_ms, 1.1 * alone.p50_ms),
+        Figure("perf_analyzer_p95", percentile95(ours), alone.p95_ms, 1.1 * alone.p95_ms),
+        Figure("perf_analyzer_rps", crowded.requests_per_second, alone.requests_per_second, 1.0, "requests/s"),
+    ]
+
+
+def percentile95(values: Sequence[float]) -> float:
+    return sorted(values)[int(0.95 * len(values))]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--rounds", type=int, default=5, help="measured rounds (%(default)s)")
     parser.add_argument("--prompts", type=int, default=16, help="prompts a round (%(default)s)")
-    parser.add_argument("--web", default="", help="address of a running site that serves a model of the same shape")
-    parser.add_argument("--token", default="", help="API token for --web")
-    parser.add_argument("--model", default="", help="model name for --web")
+    parser.add_argument("--no-load", action="store_true", help="leave perf_analyzer out")
     asked = parser.parse_args()
-    web = (lambda prompts: through_web(asked.web, asked.token, asked.model, prompts)) if asked.web else None
-    with Stack() as stack:
-        found = asyncio.run(measure(stack, asked.rounds, asked.prompts, web))
+    with temporary_folder() as folder, BenchYard(folder) as yard:
+        found = figures(asyncio.run(measure(yard, asked.rounds, asked.prompts)))
+        if not asked.no_load:
+            prompts = prompts_of(LOAD_SEED, 4 * asked.prompts)
+            alone, crowded = (perf_analyzer(folder, yard.triton, SERVED, prompts, TOKENS, at) for at in (1, 8))
+            # It goes round its prompts, so both see a server that knows them.
+            found += load_figures(asyncio.run(whole(yard.triton, prompts)), alone, crowded)
     for figure in found:
         print(figure.line())
-    if web is None:
-        print("first_token_web was not measured: give --web, --token and --model of a running site")
-    results = ROOT / "bench" / "results"
-    results.mkdir(exist_ok=True)
-    (results / "serving.json").write_text(json.dumps([asdict(figure) for figure in found], indent=1) + "\n")
+    if asked.no_load:
+        print("perf_analyzer was left out, as asked")
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / "serving.json").write_text(json.dumps([asdict(figure) for figure in found], indent=1) + "\n")
 
 
 if __name__ == "__main__":
