@@ -35,7 +35,11 @@ class Engine(Protocol):
     """What is asked of worker.serving.engine.Engine: completions in the order of the prompts, one seed each."""
 
     def complete_many(
-        self, prompts: Sequence[str], decode: DecodeSettings | None = None, seeds: Sequence[int] | None = None
+        self,
+        prompts: Sequence[str],
+        decode: DecodeSettings | None = None,
+        seeds: Sequence[int] | None = None,
+        suffixes: Sequence[str | None] | None = None,
     ) -> Sequence[Generation]: ...
 
 
@@ -76,10 +80,10 @@ def generate(
 
 
 def _batches(missing: Sequence[Wanted]) -> Iterator[list[Wanted]]:
-    """Runs of samples that are decoded alike."""
+    """Runs of samples that are decoded alike, and that all have their suffix shown or none."""
     batch: list[Wanted] = []
     for item in missing:
-        if batch and (len(batch) == BATCH or item.problem.stop != batch[0].problem.stop):
+        if batch and (len(batch) == BATCH or not _alike(item, batch[0])):
             yield batch
             batch = []
         batch.append(item)
@@ -87,11 +91,17 @@ def _batches(missing: Sequence[Wanted]) -> Iterator[list[Wanted]]:
         yield batch
 
 
+def _alike(one: Wanted, other: Wanted) -> bool:
+    infills = one.problem.kind == "infill", other.problem.kind == "infill"
+    return one.problem.stop == other.problem.stop and infills[0] == infills[1]
+
+
 def _complete(engine: Engine, batch: Sequence[Wanted], decode: DecodeSettings) -> list[dict[str, object]]:
     stops = tuple(dict.fromkeys((*decode.stop, *batch[0].problem.stop)))
     seeds = [sample_seed(decode.seed, *item.key) for item in batch]
     prompts = [item.problem.prompt for item in batch]
-    answers = engine.complete_many(prompts, dataclasses.replace(decode, stop=stops), seeds)
+    suffixes = [item.problem.suffix for item in batch] if batch[0].problem.kind == "infill" else None
+    answers = engine.complete_many(prompts, dataclasses.replace(decode, stop=stops), seeds, suffixes)
     return [
         {
             "task_id": item.problem.task_id,

@@ -1,75 +1,72 @@
-"""Completions to verdicts: each program once, two at a time, in the sandbox."""
+"""Completions to verdicts: each once, two at a time, kept as soon as it is there."""
 
 from __future__ import annotations
 
-import dataclasses
-import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
 from typing import Any
 
 from worker.context import Context, Stopped
-from worker.evaluation.generate import Wanted
-from worker.evaluation.journal import Journal
-from worker.events import SampleJudged
-from worker.sandbox import Isolation, Limits, Program, run
+from worker.evaluation.journal import Journal, Key
+from worker.evaluation.scorers import Judge
+from worker.evaluation.suites import Problem
 
 WORKERS = 2
-WALL_PER_CPU_SECOND = 4.0  # the clock only ends the wait; processor time judges
 
 
-def limits_for(timeout_seconds: float) -> Limits:
-    """The sandbox's limits for a suite's timeout, which is of processor time: a busy machine must not fail a model."""
-    return Limits(cpu_seconds=timeout_seconds, wall_seconds=WALL_PER_CPU_SECOND * timeout_seconds)
+@dataclass(frozen=True)
+class Trial:
+    """One completion to be judged; (task_id, sample) names it."""
+
+    problem: Problem
+    sample: int
+    completion: str
+
+    @property
+    def key(self) -> Key:
+        return self.problem.task_id, self.sample
 
 
-def judge(
-    asked: Sequence[Wanted],
-    generations: Journal,
+def judge_all(
+    trials: Sequence[Trial],
     verdicts: Journal,
-    isolation: Isolation,
-    limits: Limits,
+    judge: Judge,
     context: Context,
+    heard: Callable[[Mapping[str, Any]], None] = lambda record: None,
 ) -> None:
-    """Fill `verdicts` with what it lacks, in the order that programs end. Raises Stopped when asked to, and
-    SandboxUnavailable.
+    """Fill `verdicts` with what it lacks, in the order that programs end; each new record is also `heard`.
+
+    Raises Stopped when asked to, SandboxUnavailable, and runtimes.RuntimeMissing for a language that cannot be judged.
     """
-    missing = [item for item in asked if item.key not in verdicts]
-    context.progress(len(asked) - len(missing), len(asked), "programs")
+    missing = [trial for trial in trials if trial.key not in verdicts]
+    context.progress(len(trials) - len(missing), len(trials), "programs")
+
+    def collect(running: set[Future[dict[str, Any]]]) -> set[Future[dict[str, Any]]]:
+        """Keep what has ended; returns what has not."""
+        ended, running = wait(running, return_when=FIRST_COMPLETED)
+        records = [future.result() for future in ended]
+        verdicts.append(records)  # kept first: an event that a kill swallows is missed, but nothing is judged twice
+        for record in records:
+            heard(record)
+        context.progress(len(verdicts.records), len(trials), "programs")
+        return running
+
     with ThreadPoolExecutor(WORKERS, thread_name_prefix="judge") as threads:
         running: set[Future[dict[str, Any]]] = set()
-        for item in missing:
-            completion = generations.records[item.key]["completion"]
-            running.add(threads.submit(_judge_one, item, completion, isolation, limits))
+        for trial in missing:
+            if context.stop_requested():
+                break
+            running.add(threads.submit(_judge_one, trial, judge))
             # One waiting for each that runs: a stop is not held up by a queue of hundreds.
             if len(running) >= 2 * WORKERS:
-                running = _collect(running, verdicts, context, len(asked))
-            if context.stop_requested():
-                _collect_all(running, verdicts, context, len(asked))
-                raise Stopped(f"{len(verdicts.records)} of {len(asked)} programs are judged")
-        _collect_all(running, verdicts, context, len(asked))
+                running = collect(running)
+        while running:
+            running = collect(running)
+    if any(trial.key not in verdicts for trial in trials):
+        raise Stopped(f"{len(verdicts.records)} of {len(trials)} programs are judged")
 
 
-def _judge_one(item: Wanted, completion: str, isolation: Isolation, limits: Limits) -> dict[str, Any]:
-    source = item.problem.program(completion)
-    verdict = run(Program(source, item.problem.language), limits, isolation)
-    program = hashlib.sha256(source.encode("utf-8", "surrogatepass")).hexdigest()
-    return {"task_id": item.problem.task_id, "sample": item.sample, "program": program, **dataclasses.asdict(verdict)}
-
-
-def _collect(
-    running: set[Future[dict[str, Any]]], verdicts: Journal, context: Context, total: int
-) -> set[Future[dict[str, Any]]]:
-    """Keep what has ended; returns what has not."""
-    ended, running = wait(running, return_when=FIRST_COMPLETED)
-    records = [future.result() for future in ended]
-    verdicts.append(records)  # kept first: an event that a kill swallows is missed, but nothing is judged twice
-    for record in records:
-        context.reporter.report(SampleJudged(record["task_id"], record["sample"], record["outcome"]))
-    context.progress(len(verdicts.records), total, "programs")
-    return running
-
-
-def _collect_all(running: set[Future[dict[str, Any]]], verdicts: Journal, context: Context, total: int) -> None:
-    while running:
-        running = _collect(running, verdicts, context, total)
+def _judge_one(trial: Trial, judge: Judge) -> dict[str, Any]:
+    judgement = judge(trial.problem, trial.completion)
+    return {"task_id": trial.problem.task_id, "sample": trial.sample, **judgement.to_json()}

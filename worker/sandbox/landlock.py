@@ -8,16 +8,14 @@ include/uapi/linux/landlock.h; the same system call numbers on every architectur
 
 from __future__ import annotations
 
-import ctypes
-import math
 import os
-import resource
+import signal
 import struct
 from collections.abc import Sequence
 from pathlib import Path
 
-from worker.sandbox import seccomp
-from worker.sandbox.verdict import Limits
+from worker.sandbox import kernel, seccomp
+from worker.sandbox.kernel import check, libc
 
 LEAST_ABI = 4  # the first that can refuse TCP
 SCOPES_ABI = 6  # the first that keeps signals and abstract sockets inside
@@ -31,7 +29,6 @@ _REMOVE_AND_MAKE = sum(
 )  # folders, files, FIFOs, symlinks; no sockets, no devices
 _ALL_FILE_RIGHTS_ABI_4 = (1 << 15) - 1
 _TCP_BIND_AND_CONNECT, _SCOPE_SOCKETS_AND_SIGNALS = 0b11, 0b11
-_SET_DEATH_SIGNAL, _SET_SECCOMP, _MODE_FILTER = 1, 22, 2
 _READABLE = (
     "/usr",
     "/bin",
@@ -44,64 +41,25 @@ _READABLE = (
     "/dev/urandom",
 )
 
-_libc = ctypes.CDLL(None, use_errno=True)
-
 
 def find_abi() -> int:
     """Landlock's version here; 0 where the kernel has none or it is not enabled."""
-    return max(0, int(_libc.syscall(_CREATE_RULESET, None, 0, _VERSION_FLAG)))
+    return max(0, int(libc.syscall(_CREATE_RULESET, None, 0, _VERSION_FLAG)))
 
 
-def confine(interpreter_prefix: str, work: Path, abi: int) -> None:
+def confine(roots: Sequence[str], work: Path, abi: int) -> None:
     """Restrict this process for good. Needs NO_NEW_PRIVS. Raises OSError when the kernel refuses any part of it."""
-    _restrict_files([*_READABLE, interpreter_prefix], work, abi)
-    families, signals = (seccomp.UNIX,), abi >= SCOPES_ABI
-    _install(seccomp.build_filter(families=families, signals=signals))
+    _restrict_files([*_READABLE, *roots], work, abi)
+    kernel.install_filter(seccomp.build_filter(families=(), signals=abi >= SCOPES_ABI))
 
 
-def limit_resources(limits: Limits) -> None:
-    """The same limits as bubblewrap's shell sets, but here NPROC counts all of this user's processes, so those are
-    added.
-    """
-    _check(_libc.prctl(_SET_DEATH_SIGNAL, 9, 0, 0, 0), "death signal")
-    cpu = math.ceil(limits.cpu_seconds) + 1
-    for kind, value in (
-        (resource.RLIMIT_CORE, 0),
-        (resource.RLIMIT_CPU, cpu),
-        (resource.RLIMIT_AS, limits.address_space_bytes),
-        (resource.RLIMIT_FSIZE, limits.file_bytes),
-        (resource.RLIMIT_NOFILE, limits.open_files),
-        (resource.RLIMIT_NPROC, _count_own_threads() + limits.processes),
-    ):
-        resource.setrlimit(kind, (value, value))
+def die_with_parent() -> None:
+    """There is no namespace whose end would take the program along."""
+    kernel.prctl(kernel.SET_DEATH_SIGNAL, signal.SIGKILL, "death signal")
 
 
-def _restrict_files(readable: Sequence[str], work: Path, abi: int) -> None:
-    handled = _ALL_FILE_RIGHTS_ABI_4 | (_IOCTL_DEV if abi >= 5 else 0)
-    attributes = struct.pack("=QQQ", handled, _TCP_BIND_AND_CONNECT, _SCOPE_SOCKETS_AND_SIGNALS)
-    size = 24 if abi >= SCOPES_ABI else 16
-    ruleset = _check(_libc.syscall(_CREATE_RULESET, attributes[:size], size, 0), "ruleset")
-    for path in filter(os.path.exists, readable):
-        _allow(ruleset, path, _READ_FILE | _EXECUTE | (_READ_DIR if Path(path).is_dir() else 0))
-    _allow(ruleset, "/dev/null", _READ_FILE | _WRITE_FILE | _TRUNCATE)
-    _allow(ruleset, str(work), _READ_FILE | _READ_DIR | _WRITE_FILE | _TRUNCATE | _REFER | _REMOVE_AND_MAKE)
-    _check(_libc.syscall(_RESTRICT_SELF, ruleset, 0), "restrict")
-    os.close(ruleset)
-
-
-def _allow(ruleset: int, path: str, rights: int) -> None:
-    fd = os.open(path, os.O_PATH | os.O_CLOEXEC)
-    _check(_libc.syscall(_ADD_RULE, ruleset, _PATH_BENEATH, struct.pack("=Qi", rights, fd), 0), path)
-    os.close(fd)
-
-
-def _install(program: bytes) -> None:
-    buffer = ctypes.create_string_buffer(program, len(program))
-    sock_fprog = struct.pack("@HP", len(program) // 8, ctypes.addressof(buffer))
-    _check(_libc.prctl(_SET_SECCOMP, _MODE_FILTER, sock_fprog, 0, 0), "seccomp")
-
-
-def _count_own_threads() -> int:
+def count_own_threads() -> int:
+    """What RLIMIT_NPROC already counts: outside a user namespace of one's own, all that belongs to the user."""
     uid, count = os.getuid(), 0
     for folder in Path("/proc").glob("[0-9]*"):
         try:
@@ -112,8 +70,20 @@ def _count_own_threads() -> int:
     return count
 
 
-def _check(result: int, what: str) -> int:
-    if result < 0:
-        code = ctypes.get_errno()
-        raise OSError(code, f"{what}: {os.strerror(code)}")
-    return result
+def _restrict_files(readable: Sequence[str], work: Path, abi: int) -> None:
+    handled = _ALL_FILE_RIGHTS_ABI_4 | (_IOCTL_DEV if abi >= 5 else 0)
+    attributes = struct.pack("=QQQ", handled, _TCP_BIND_AND_CONNECT, _SCOPE_SOCKETS_AND_SIGNALS)
+    size = 24 if abi >= SCOPES_ABI else 16
+    ruleset = check(libc.syscall(_CREATE_RULESET, attributes[:size], size, 0), "ruleset")
+    for path in filter(os.path.exists, readable):
+        _allow(ruleset, path, _READ_FILE | _EXECUTE | (_READ_DIR if Path(path).is_dir() else 0))
+    _allow(ruleset, "/dev/null", _READ_FILE | _WRITE_FILE | _TRUNCATE)
+    _allow(ruleset, str(work), _EXECUTE | _READ_FILE | _READ_DIR | _WRITE_FILE | _TRUNCATE | _REFER | _REMOVE_AND_MAKE)
+    check(libc.syscall(_RESTRICT_SELF, ruleset, 0), "restrict")
+    os.close(ruleset)
+
+
+def _allow(ruleset: int, path: str, rights: int) -> None:
+    fd = os.open(path, os.O_PATH | os.O_CLOEXEC)
+    check(libc.syscall(_ADD_RULE, ruleset, _PATH_BENEATH, struct.pack("=Qi", rights, fd), 0), path)
+    os.close(fd)

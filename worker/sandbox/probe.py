@@ -12,8 +12,8 @@ import os
 
 from worker.sandbox import landlock
 from worker.sandbox.helper import SANDBOX_UID
+from worker.sandbox.program import Limits, Program
 from worker.sandbox.slots import Isolation, SandboxUnavailable, run
-from worker.sandbox.verdict import Limits, Program
 
 # Beside running at all: honest work must be possible, or everything would "hold" by being refused.
 _CANARY = Program(
@@ -27,11 +27,23 @@ def probe() -> Isolation:
     """The strongest level that works here; level "none" where nothing does, with every refusal in `detail`."""
     abi, refusals = landlock.find_abi(), list[str]()
     for level in _LEVELS:
-        detail = _refusal(level, abi)
-        if detail is None:
-            return Isolation(level, "; ".join(refusals), abi, seccomp=True, uid=_uid())
-        refusals.append(f"{level}: {detail}")
+        found = Isolation(level, "", abi, seccomp=True, uid=_uid())
+        refused = _refusal(found)
+        if refused is None:
+            return _with_zygote(found, refusals)
+        refusals.append(f"{level}: {refused}")
     return Isolation("none", "; ".join(refusals), abi, seccomp=False, uid=_uid())
+
+
+def _with_zygote(found: Isolation, refusals: list[str]) -> Isolation:
+    """The same level with Python forked, if that works as well."""
+    if found.level == "bubblewrap":
+        forking = dataclasses.replace(found, zygote=True)
+        refused = _refusal(forking)
+        if refused is None:
+            return forking
+        refusals.append(f"zygote: {refused}")
+    return dataclasses.replace(found, detail="; ".join(refusals))
 
 
 def accept_unsafe(isolation: Isolation) -> Isolation:
@@ -41,11 +53,12 @@ def accept_unsafe(isolation: Isolation) -> Isolation:
     return isolation if isolation.level != "none" else dataclasses.replace(isolation, level="unsafe")
 
 
-def _refusal(level: str, abi: int) -> str | None:
-    if level == "landlock" and abi < landlock.LEAST_ABI:
+def _refusal(candidate: Isolation) -> str | None:
+    abi = candidate.landlock_abi
+    if candidate.level == "landlock" and abi < landlock.LEAST_ABI:
         return f"Landlock ABI {abi}, at least {landlock.LEAST_ABI} is needed"
     try:
-        verdict = run(_CANARY, Limits(), Isolation(level, "", abi, seccomp=True, uid=_uid()))
+        verdict = run(_CANARY, Limits(), candidate)
     except SandboxUnavailable as unavailable:
         return str(unavailable)
     return None if verdict.outcome == "passed" else f"{verdict.outcome}, {verdict.detail}"

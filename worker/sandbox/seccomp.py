@@ -92,15 +92,17 @@ _X32_BIT = 0x4000_0000
 _NEW_NAMESPACES = 0x7E02_0000  # CLONE_NEWNS | NEWCGROUP | NEWUTS | NEWIPC | NEWUSER | NEWPID | NEWNET
 _TIOCSTI, _TIOCLINUX = 0x5412, 0x541C
 UNIX, INET, INET6 = 1, 2, 10
+_TYPE_BITS, _STREAM = 0xF, 1
 
-_LOAD, _JUMP_EQUAL, _JUMP_AT_LEAST, _JUMP_ANY_BIT, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
+_LOAD, _AND, _JUMP_EQUAL, _JUMP_AT_LEAST, _JUMP_ANY_BIT, _RETURN = 0x20, 0x54, 0x15, 0x35, 0x45, 0x06
 _ALLOW, _KILL, _ERRNO = 0x7FFF_0000, 0x8000_0000, 0x0005_0000
 _NUMBER, _ARCHITECTURE, _FIRST_ARGUMENT, _SECOND_ARGUMENT = 0, 4, 16, 24  # offsets in struct seccomp_data
 
 
 def build_filter(*, families: tuple[int, ...], signals: bool = True, machine: str = "") -> bytes:
-    """The filter for this machine. `families` are the socket families that may be opened; `signals=False` refuses kill
-    and kin.
+    """The filter for this machine. `families` are the socket families that may be opened; with none, only connected
+    pairs can be had (asyncio wants one): no socket then leads to a socket file of the host, whose address is behind a
+    pointer and which Landlock does not watch. `signals=False` refuses kill and kin.
 
     Raises KeyError for a machine other than x86_64 and aarch64.
     """
@@ -117,7 +119,8 @@ def build_filter(*, families: tuple[int, ...], signals: bool = True, machine: st
     # glibc falls back to clone, whose flags can be read, when clone3 is not there; clone3 hides them behind a pointer.
     program += [_op(_JUMP_EQUAL, _CLONE3[column], 0, 1), _op(_RETURN, _ERRNO | errno.ENOSYS)]
     program += _clone(_CLONE[column]) + _ioctl(_IOCTL[column])
-    program += _sockets(_SOCKET[column], families) + _sockets(_SOCKETPAIR[column], families)
+    program += _sockets(_SOCKET[column], families)
+    program += _sockets(_SOCKETPAIR[column], families) if families else _stream_pairs(_SOCKETPAIR[column])
     program.append(_op(_RETURN, _ALLOW))
     return b"".join(program)
 
@@ -153,4 +156,18 @@ def _sockets(number: int, families: tuple[int, ...]) -> list[bytes]:
     for family in families:
         body += [_op(_JUMP_EQUAL, family, 0, 1), _op(_RETURN, _ALLOW)]
     body.append(_op(_RETURN, _ERRNO | errno.EAFNOSUPPORT))
+    return [_op(_JUMP_EQUAL, number, 0, len(body)), *body]
+
+
+def _stream_pairs(number: int) -> list[bytes]:
+    """Pairs of datagram sockets are refused: those can be connected anew, and addressed message by message."""
+    body = [
+        _op(_LOAD, _FIRST_ARGUMENT),
+        _op(_JUMP_EQUAL, UNIX, 0, 3),
+        _op(_LOAD, _SECOND_ARGUMENT),
+        _op(_AND, _TYPE_BITS),
+        _op(_JUMP_EQUAL, _STREAM, 1, 0),
+        _op(_RETURN, _ERRNO | errno.EAFNOSUPPORT),
+        _op(_RETURN, _ALLOW),
+    ]
     return [_op(_JUMP_EQUAL, number, 0, len(body)), *body]

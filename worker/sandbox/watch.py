@@ -7,38 +7,50 @@ ended, and then nothing of the tree is left: whoever runs it must be a child sub
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
+import re
 import selectors
 import signal
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NoReturn
 
-from worker.sandbox.verdict import TAIL_BYTES, Ended, Limits
+from worker.sandbox.program import NONCE_FD, VERDICT_FD, Limits
+from worker.sandbox.verdict import READY, TAIL_BYTES, Ended
 
 TICK_SECONDS = 0.05
+COMPILE_WALL_PER_CPU_SECOND = 4.0
+HIGH_FD = 10  # descriptors from here on are never one that a program is born with
+_SHELL_TIME = re.compile(r"(\d+)m([\d.]+)s")
 _CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 
 @dataclass(frozen=True)
 class Launch:
-    """What to start. `confine` is called in the new process just before it becomes `argv`.
+    """How to start. `become` is called in the new process, with the program's descriptors in place, and never returns.
 
-    `disk_bytes` says how much of the real disk it has filled, where that is possible at all.
+    `fork` makes that process. `overfull` says of a tree of processes, the first one first, whether it has written more
+    than it may, where no file system holds it to that. `compile_cpu_seconds` is what may be used before `ready`.
     """
 
-    argv: Sequence[str]
-    environment: Mapping[str, str]
-    confine: Callable[[], None] | None = None
-    disk_bytes: Callable[[], int] | None = None
+    become: Callable[[], None]
+    nonce: str
+    fork: Callable[[], int] = os.fork
+    overfull: Callable[[Sequence[int]], bool] = lambda tree: False
+    compile_cpu_seconds: float = 0.0
 
 
 @dataclass
 class _Pipes:
-    """The reading ends, and what came through them."""
+    """The reading ends, and what came through them: the end of the two streams, and the beginning of the words.
+
+    Of the words the beginning, since a program that floods its pipe must not wash `ready` away: without it a run counts
+    as the sandbox's own failure.
+    """
 
     fds: dict[str, int]
     kept: dict[str, bytearray] = field(default_factory=dict)
@@ -53,15 +65,21 @@ class _Pipes:
             piece = os.read(self.fds[name], 65536)
         except BlockingIOError:
             return True
-        if name != "words":
-            self.n_output_bytes += len(piece)
         kept = self.kept[name]
+        self.n_output_bytes += len(piece)
         kept += piece
-        del kept[: max(0, len(kept) - TAIL_BYTES)]
+        if name == "words":
+            del kept[TAIL_BYTES:]
+        else:
+            del kept[: max(0, len(kept) - TAIL_BYTES)]
         return bool(piece)
 
     def text(self, name: str) -> str:
         return self.kept[name].decode("utf-8", "replace")
+
+    @property
+    def ready(self) -> bool:
+        return READY.encode() in self.kept["words"]
 
 
 class Watch:
@@ -71,31 +89,35 @@ class Watch:
         self.limits = limits
         self.control = control
         self.killed_for: str | None = None
-        self.cpu_seconds = 0.0
+        self.cpu_seconds = 0.0  # of the whole run
+        self.cpu_seconds_before = 0.0  # of what came before the program's first statement
+        self.began: float | None = None
         self.peak_memory_bytes = 0
 
-    def run(self, launch: Launch, verdict_pipe: tuple[int, int]) -> Ended:
+    def run(self, launch: Launch) -> Ended:
         """Start, watch, and clear away. Raises CallerGone when the caller went first."""
         started = time.monotonic()
-        pid, pipes = _start(launch, verdict_pipe)
+        pid, pipes = _start(launch)
         try:
             exit_code = self._watch(pid, pipes, launch, started)
         finally:
             self._clear()
-        seconds = time.monotonic() - started
+        seconds = time.monotonic() - (self.began or started)
         for name, fd in pipes.fds.items():
             while self._drain(pipes, name):
                 pass
             os.close(fd)
+        words, told = take_times(pipes.text("words"))
+        before = min(self.cpu_seconds, max(told, self.cpu_seconds_before)) if pipes.ready else self.cpu_seconds
         return Ended(
-            self.killed_for, exit_code, seconds, self.cpu_seconds, self.peak_memory_bytes,
-            pipes.text("stdout"), pipes.text("stderr"), pipes.text("words"),
+            self.killed_for, exit_code, seconds, self.cpu_seconds - before, self.peak_memory_bytes,
+            pipes.text("stdout"), pipes.text("stderr"), words, before,
         )  # fmt: skip
 
     def _drain(self, pipes: _Pipes, name: str) -> bool:
         """Every writer is dead, so this ends."""
-        before = pipes.n_output_bytes, len(pipes.kept[name])
-        return pipes.read(name) and (pipes.n_output_bytes, len(pipes.kept[name])) != before
+        before = pipes.n_output_bytes
+        return pipes.read(name) and pipes.n_output_bytes != before
 
     def _watch(self, pid: int, pipes: _Pipes, launch: Launch, started: float) -> int:
         pidfd = os.pidfd_open(pid)
@@ -119,33 +141,46 @@ class Watch:
                     return self._reap(pid)
                 if not pipes.read(key.data):
                     selector.unregister(key.fd)
+            if self.began is None and pipes.ready:
+                self._begin(pid)
             if pipes.n_output_bytes > self.limits.output_bytes:
                 self.killed_for = "output"
             elif time.monotonic() >= next_look:
                 next_look = time.monotonic() + TICK_SECONDS
-                self._look(pid, launch, time.monotonic() - started)
+                self._look(pid, launch, started)
             if self.killed_for is not None:
                 return -signal.SIGKILL
 
-    def _look(self, pid: int, launch: Launch, seconds: float) -> None:
+    def _begin(self, pid: int) -> None:
+        """The program's own time starts now: neither a compiler nor an interpreter's start is its doing."""
+        self.began = time.monotonic()
+        self.cpu_seconds_before = sum(map(_cpu_seconds, [pid, *descendants(pid)]))
+
+    def _look(self, pid: int, launch: Launch, started: float) -> None:
         tree = [pid, *descendants(pid)]
         self.cpu_seconds = max(self.cpu_seconds, sum(map(_cpu_seconds, tree)))
         memory = sum(map(_resident_bytes, tree))
         if memory > self.limits.memory_bytes:  # forks share pages: count those once before judging
             memory = sum(map(_proportional_bytes, tree))
         self.peak_memory_bytes = max(self.peak_memory_bytes, memory)
+        cpu_limit, wall_limit = self._time_limits(launch)
         if memory > self.limits.memory_bytes:
             self.killed_for = "memory"
-        elif self.cpu_seconds > self.limits.cpu_seconds:
+        elif self.cpu_seconds - self.cpu_seconds_before > cpu_limit:
             self.killed_for = "cpu"
-        elif seconds > self.limits.wall_seconds:
+        elif time.monotonic() - (self.began or started) > wall_limit:
             self.killed_for = "wall"
-        elif launch.disk_bytes is not None and launch.disk_bytes() > self.limits.disk_bytes:
+        elif self.began is not None and launch.overfull(tree):
             self.killed_for = "disk"
+
+    def _time_limits(self, launch: Launch) -> tuple[float, float]:
+        if self.began is None and launch.compile_cpu_seconds:
+            return launch.compile_cpu_seconds, COMPILE_WALL_PER_CPU_SECOND * launch.compile_cpu_seconds
+        return self.limits.cpu_seconds, self.limits.wall_seconds
 
     def _reap(self, pid: int) -> int:
         _, status, usage = os.wait4(pid, 0)
-        self.cpu_seconds = max(self.cpu_seconds, usage.ru_utime + usage.ru_stime)
+        self.cpu_seconds = max(self.cpu_seconds, self.cpu_seconds_before, usage.ru_utime + usage.ru_stime)
         self.peak_memory_bytes = max(self.peak_memory_bytes, usage.ru_maxrss * 1024)
         return os.waitstatus_to_exitcode(status)
 
@@ -161,6 +196,13 @@ class Watch:
             except ChildProcessError:
                 return
             time.sleep(0.001)
+
+
+def take_times(words: str) -> tuple[str, float]:
+    """What the shell's `times` wrote before `ready`, as seconds in all, and the words without it."""
+    before, ready, after = words.partition(READY)
+    seconds = sum(60 * int(minutes) + float(rest) for minutes, rest in _SHELL_TIME.findall(before))
+    return _SHELL_TIME.sub("", before) + ready + after, seconds
 
 
 class CallerGone(Exception):
@@ -180,33 +222,54 @@ def descendants(pid: int) -> list[int]:
     return found
 
 
-def _start(launch: Launch, verdict_pipe: tuple[int, int]) -> tuple[int, _Pipes]:
-    out, err = os.pipe(), os.pipe()
-    pid = os.fork()  # single-threaded and small, so fork is safe and cheap here
+def _start(launch: Launch) -> tuple[int, _Pipes]:
+    pipes = {name: high_pipe() for name in ("stdout", "stderr", "words")}
+    nonce = filled_pipe(launch.nonce)
+    pid = launch.fork()  # single-threaded and small, so fork is safe and cheap here
     if pid == 0:
-        _become(launch, out[1], err[1])
-    for fd in (out[1], err[1], verdict_pipe[1]):
-        os.close(fd)
-    fds = {"stdout": out[0], "stderr": err[0], "words": verdict_pipe[0]}
-    for fd in fds.values():
-        os.set_blocking(fd, False)
-    return pid, _Pipes(fds)
+        _become(launch, {name: writing for name, (_, writing) in pipes.items()}, nonce)
+    os.close(nonce)
+    for reading, writing in pipes.values():
+        os.close(writing)
+        os.set_blocking(reading, False)
+    return pid, _Pipes({name: reading for name, (reading, _) in pipes.items()})
 
 
-def _become(launch: Launch, out: int, err: int) -> NoReturn:
+def _become(launch: Launch, writing: dict[str, int], nonce: int) -> NoReturn:
     try:
-        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-        os.dup2(out, 1)
-        os.dup2(err, 2)
-        for number in (signal.SIGPIPE, signal.SIGXFSZ):  # Python ignores these two, and ignoring is inherited
-            signal.signal(number, signal.SIG_DFL)
-        if launch.confine is not None:
-            launch.confine()
-        os.execve(launch.argv[0], list(launch.argv), dict(launch.environment))  # noqa: S606
+        os.dup2(high(os.open(os.devnull, os.O_RDONLY)), 0)
+        for fd, source in (
+            (1, writing["stdout"]),
+            (2, writing["stderr"]),
+            (NONCE_FD, nonce),
+            (VERDICT_FD, writing["words"]),
+        ):
+            os.dup2(source, fd)
+        launch.become()
     except OSError as error:
         os.write(2, f"cannot start: {error}\n".encode())
     finally:
         os._exit(126)
+
+
+def high(fd: int) -> int:
+    """The same descriptor under a number that no program is born with, closed on exec."""
+    moved = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, HIGH_FD)
+    os.close(fd)
+    return moved
+
+
+def high_pipe() -> tuple[int, int]:
+    reading, writing = os.pipe()
+    return high(reading), high(writing)
+
+
+def filled_pipe(text: str) -> int:
+    """The reading end of a pipe that holds this and no more (at most 64 KiB)."""
+    reading, writing = high_pipe()
+    os.write(writing, text.encode())
+    os.close(writing)
+    return reading
 
 
 def _read(path: Path) -> str:
@@ -229,8 +292,15 @@ def _resident_bytes(pid: int) -> int:
 
 
 def _proportional_bytes(pid: int) -> int:
-    """Resident memory with shared pages divided among their sharers; zero when the process has ended."""
-    for line in _read(Path(f"/proc/{pid}/smaps_rollup")).splitlines():
+    """Resident memory with shared pages divided among their sharers; zero when the process has ended.
+
+    A process may forbid this look at itself (PR_SET_DUMPABLE); then it is held to its plain resident memory.
+    """
+    try:
+        text = _read(Path(f"/proc/{pid}/smaps_rollup"))
+    except PermissionError:
+        return _resident_bytes(pid)
+    for line in text.splitlines():
         if line.startswith("Pss:"):
             return int(line.split()[1]) * 1024
     return 0

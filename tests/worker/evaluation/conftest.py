@@ -51,11 +51,17 @@ class TableEngine:
         self.answers = answers or {prompt: Answer(reference) for prompt, reference, _ in PROBLEMS.values()}
         self.asked: list[tuple[str, int]] = []
         self.decodes: list[DecodeSettings] = []
+        self.suffixes: list[str | None] = []
 
     def complete_many(
-        self, prompts: Sequence[str], decode: DecodeSettings | None = None, seeds: Sequence[int] | None = None
+        self,
+        prompts: Sequence[str],
+        decode: DecodeSettings | None = None,
+        seeds: Sequence[int] | None = None,
+        suffixes: Sequence[str | None] | None = None,
     ) -> list[Answer]:
         assert decode is not None and seeds is not None
+        self.suffixes += suffixes or [None] * len(prompts)
         self.asked += zip(prompts, seeds, strict=True)
         self.decodes.append(decode)
         return [self.answers[prompt] for prompt in prompts]

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from tests.worker.evaluation.conftest import PROBLEMS, Answer, TableEngine, prob
 from tests.worker.evaluation.test_held_out import write_dataset
 from tests.worker.serving.tiny_model import make_model
 from worker.context import Context, Stopped
-from worker.evaluation import judging, stage
+from worker.evaluation import scorers, stage
 from worker.evaluation.generate import sample_seed
 from worker.events import ListReporter, MessageLogged, MetricsLogged, SampleJudged
 from worker.failures import StageFailure
@@ -57,6 +57,8 @@ def test_the_score_and_every_sample_are_written(spec: EvaluateModel, context: Co
     assert score["outcomes"]["passed"] == 2 and score["outcomes"]["failed"] == 1
     assert score["isolation"]["level"] == probe().level and score["isolation"]["limits"]["cpu_seconds"] == 5.0
     assert score["suite"]["name"] == "small" and score["decode"]["max_tokens"] == 64 and score["seed"] == 17
+    asked = (outcome.outputs["evaluation"] / "problems.jsonl").read_text().splitlines()
+    assert [json.loads(line)["reference"] for line in asked] == [reference for _, reference, _ in PROBLEMS.values()]
     greet = read_samples(outcome)[2]
     assert (greet["task_id"], greet["completion"], greet["outcome"], greet["truncated"]) == (
         "greet", " name", "failed", True,
@@ -112,17 +114,15 @@ def test_another_suite_file_under_the_same_job_starts_afresh(
     use_engine(TableEngine())
     stage.run(spec, context)
     shutil.rmtree(context.out)
-    suite_path.write_text(problem_line("double", test="def check(candidate):\n    assert False\n"))
-    assert stage.run(spec, context).summary["outcomes"]["failed"] == 1
+    suite_path.write_text(problem_line("double", test="def check(candidate):\n    assert candidate(4) == 8\n"))
+    assert stage.run(spec, context).summary["n_samples"] == 1
 
 
 def test_a_stop_keeps_what_is_done(spec: EvaluateModel, context: Context, use_engine: UseEngine) -> None:
     class Stopping(TableEngine):
-        def complete_many(
-            self, prompts: Sequence[str], decode: DecodeSettings | None = None, seeds: Sequence[int] | None = None
-        ) -> list[Answer]:
+        def complete_many(self, *arguments: Any, **named: Any) -> list[Answer]:
             (context.job_dir / "stop").touch()
-            return super().complete_many(prompts, decode, seeds)
+            return super().complete_many(*arguments, **named)
 
     use_engine(Stopping())
     with pytest.raises(Stopped):
@@ -159,13 +159,14 @@ def test_unsafe_runs_only_when_asked_for_and_is_stamped_on_the_score(
 def test_a_failing_sandbox_is_no_failure_of_the_model(
     spec: EvaluateModel, context: Context, use_engine: UseEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = judging.run
+    real = scorers.run
 
     def flaky(program: Any, limits: Any, isolation: Any) -> Verdict:
-        return Verdict("sandbox_failed") if "greet" in program.source else real(program, limits, isolation)
+        return Verdict("sandbox_failed") if "'hi'" in program.source else real(program, limits, isolation)
 
-    monkeypatch.setattr(judging, "run", flaky)
-    use_engine(TableEngine())
+    monkeypatch.setattr(scorers, "run", flaky)
+    answers = {prompt: Answer(reference) for prompt, reference, _ in PROBLEMS.values()}
+    use_engine(TableEngine({**answers, PROBLEMS["greet"][0]: Answer(" 'hi'")}))
     summary = stage.run(spec, context).summary
     assert summary["pass_at_k"]["1"]["value"] == 1.0 and summary["pass_at_k"]["1"]["n_problems"] == 2
     assert summary["outcomes"]["sandbox_failed"] == 1
@@ -174,10 +175,35 @@ def test_a_failing_sandbox_is_no_failure_of_the_model(
 def test_a_sandbox_that_fails_for_every_program_is_a_refusal_and_no_score(
     spec: EvaluateModel, context: Context, use_engine: UseEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(judging, "run", lambda program, limits, isolation: Verdict("sandbox_failed"))
-    use_engine(TableEngine())
+    real = scorers.run
+
+    def failing(program: Any, limits: Any, isolation: Any) -> Verdict:
+        return Verdict("sandbox_failed") if "return None" in program.source else real(program, limits, isolation)
+
+    monkeypatch.setattr(scorers, "run", failing)
+    use_engine(TableEngine({prompt: Answer(" None") for prompt, _, _ in PROBLEMS.values()}))
     with pytest.raises(StageFailure, match="failed for 3 of 3"):
         stage.run(spec, context)
+
+
+def test_middles_are_filled_in_between_both_sides_and_measured(
+    spec: EvaluateModel, context: Context, use_engine: UseEngine, suite_path: Path
+) -> None:
+    middles = {"double": "    n = n * 2\n", "first": "    items = items[:1]\n"}
+    rests = {"double": "    return n\n", "first": "    return items[0]\n"}
+    heads = {name: PROBLEMS[name][0].removesuffix("    return") for name in middles}
+    lines = [
+        problem_line(name, prompt=heads[name], canonical_solution=middles[name], suffix=rests[name]) for name in middles
+    ]
+    # The empty middle leaves first() right, so that one is not admitted.
+    suite_path.write_text("".join(lines))
+    engine = use_engine(TableEngine({heads["double"]: Answer("    n = n + n\n    return n\n")}))
+    summary = stage.run(spec, context).summary
+    assert engine.suffixes == [rests["double"]]
+    assert [entry["task_id"] for entry in summary["excluded"]] == ["first"]
+    assert summary["outcomes"]["passed"] == 1
+    assert (summary["infilling"]["n"], summary["infilling"]["over_generation"]) == (1, 1.0)
+    assert summary["infilling"]["exact_match"] == 0.0 and 0.3 < summary["infilling"]["edit_similarity"] < 0.7
 
 
 def test_a_spec_that_gives_no_score_is_refused(spec: EvaluateModel, context: Context) -> None:

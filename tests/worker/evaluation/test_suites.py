@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from tests.worker.evaluation.conftest import PROBLEMS, problem_line
+from worker.evaluation.scorers import Judge, limits_for
 from worker.evaluation.suites import FUNCTION_STOPS, Suite, load_suite
 from worker.failures import StageFailure
-from worker.sandbox import Limits, Program, probe, run
+from worker.sandbox import probe
 from worker.specs import SuiteRef
 
 
@@ -21,9 +22,9 @@ def outcomes(suite: Suite, completions: list[str]) -> list[str]:
     isolation = probe()
     if isolation.level == "none":
         pytest.skip(isolation.detail)
-    programs = [Program(problem.program(text)) for problem, text in zip(suite.problems, completions, strict=True)]
+    judge = Judge(isolation, limits_for(5.0), suite.scripts)
     with ThreadPoolExecutor(2) as threads:
-        return list(threads.map(lambda program: run(program, Limits(), isolation).outcome, programs))
+        return [judged.verdict.outcome for judged in threads.map(judge, suite.problems, completions)]
 
 
 def test_a_file_is_read_in_order_plain_or_gzipped_with_the_same_version(suite_path: Path) -> None:
@@ -48,8 +49,10 @@ def test_the_version_follows_the_content_and_not_the_name_or_the_number_taken(su
     [
         ("", "holds no problems"),
         ("{not json}\n", "line 1 is not JSON"),
-        ("[1]\n", "line 1 is not an object"),
-        ('{"task_id": "a"}\n', "line 1 has no text called prompt"),
+        ("[1]\n", "item 1 is not an object"),
+        ("7\n", "line 1 is not an object"),
+        ('{"task_id": "a"}\n', "line 1: its fields fit no known format"),
+        ('{"task_id": "a", "test": "", "entry_point": "f"}\n', "line 1: has no text called prompt"),
         (problem_line("double") + problem_line("first", stop=[""]), "line 2: stop must be a list"),
         (problem_line("double") * 2, "more than once"),
     ],
@@ -84,19 +87,31 @@ def test_the_starter_suite_has_one_line_problems_whose_prompts_end_where_trainin
     assert len(suite.problems) >= 30
     for problem in suite.problems:
         assert problem.prompt == problem.prompt.rstrip()
-        assert "\n" not in problem.reference and problem.stop == ("\n",)
+        assert "\n" not in (problem.reference or "") and problem.stop == ("\n",)
 
 
 def test_every_starter_reference_passes_and_an_empty_completion_passes_none() -> None:
     suite = load_suite(SuiteRef("starter-python", "starter-python"))
     n = len(suite.problems)
-    assert outcomes(suite, [problem.reference for problem in suite.problems]) == ["passed"] * n
+    assert outcomes(suite, [problem.reference or "" for problem in suite.problems]) == ["passed"] * n
     assert "passed" not in outcomes(suite, [""] * n)
+
+
+def test_the_starter_suite_goes_from_one_token_to_small_functions_in_eight_languages() -> None:
+    suite = load_suite(SuiteRef("starter", "starter"))
+    assert len(suite.problems) >= 60 and len(suite.languages) == 8
+    for language in suite.languages:
+        problems = [problem for problem in suite.problems if problem.language == language]
+        levels = [int(problem.task_id.split("/")[2][0]) for problem in problems]
+        assert levels == sorted(levels) and {1, 9} <= set(levels)
+        assert all(problem.prompt == problem.prompt.rstrip() for problem in problems)
+        assert all(problem.buggy not in (None, problem.reference) for problem in problems)
+        assert len(problems[0].reference or "") <= 2
 
 
 @pytest.mark.slow
 def test_every_human_eval_reference_passes_and_leaving_early_or_saying_nothing_passes_none() -> None:
     suite = load_suite(SuiteRef("human-eval", "human-eval"))
-    assert outcomes(suite, [problem.reference for problem in suite.problems]) == ["passed"] * 164
+    assert outcomes(suite, [problem.reference or "" for problem in suite.problems]) == ["passed"] * 164
     assert "passed" not in outcomes(suite, ["    import os; os._exit(0)\n"] * 164)
     assert "passed" not in outcomes(suite, [""] * 164)

@@ -5,7 +5,10 @@ outside.
 from __future__ import annotations
 
 import os
+import platform
+import shutil
 import socket
+import tempfile
 import threading
 import uuid
 from pathlib import Path
@@ -46,6 +49,11 @@ def test_a_fork_bomb_is_bounded_and_leaves_nothing(box: Box, quick: Limits) -> N
     assert alive(marker) == []
 
 
+def test_a_fork_bomb_of_a_shell_is_bounded(box: Box, quick: Limits) -> None:
+    verdict = box("import subprocess\nsubprocess.run(['bash', '-c', ':(){ :|:& };:; sleep 60'])", quick)
+    assert verdict.outcome == "timeout"
+
+
 def test_a_memory_bomb_in_one_process_is_stopped(box: Box) -> None:
     verdict = box("data = []\nwhile True:\n    data.append(bytearray(b'x' * 10_000_000))")
     assert verdict.outcome == "memory"
@@ -82,6 +90,32 @@ def test_filling_its_own_folder_ends_as_disk(box: Box) -> None:
 
 def test_a_single_huge_file_is_refused(box: Box) -> None:
     assert box("with open('f', 'wb') as file:\n    file.truncate(1 << 40)").outcome == "disk"
+
+
+def test_all_that_it_may_write_together_is_bounded(namespaces: Box) -> None:
+    verdict = namespaces("""
+        import os
+        written = 0
+        for folder in ("/tmp", "/box", "/dev/shm"):
+            for n in range(100):
+                try:
+                    with open(f"{folder}/{n}", "wb") as file:
+                        file.write(b"x" * 1_000_000)
+                except OSError:
+                    break
+                written += 1_000_000
+        assert 50_000_000 < written <= 64 * 2**20, written
+    """)
+    assert verdict.outcome == "passed", verdict
+
+
+def test_a_flood_of_empty_files_is_stopped(box: Box) -> None:
+    verdict = box("for n in range(10_000_000):\n    open(str(n), 'w').close()", Limits(cpu_seconds=20))
+    assert verdict.outcome == "disk", verdict
+
+
+def test_the_files_size_is_limited(box: Box) -> None:
+    assert box("open('f', 'wb').write(b'x' * 20_000_000)").outcome == "disk"
 
 
 def test_nothing_outside_its_folder_can_be_written(box: Box) -> None:
@@ -156,6 +190,22 @@ def test_an_abstract_socket_of_the_host_is_not_reached(box: Box) -> None:
         server.listen()
         verdict = box(f"import socket\nsocket.socket(socket.AF_UNIX).connect({name!r})")
     assert verdict.outcome == "error"
+
+
+def test_a_socket_file_of_the_host_is_not_reached(box: Box) -> None:
+    folder = Path(tempfile.mkdtemp(dir="/var/tmp"))
+    folder.chmod(0o755)
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(folder / "s"))
+        (folder / "s").chmod(0o777)
+        server.listen()
+        verdict = box(f"import socket\nsocket.socket(socket.AF_UNIX).connect({str(folder / 's')!r})")
+    shutil.rmtree(folder)
+    assert verdict.outcome == "error"
+
+
+def test_no_name_is_looked_up(box: Box) -> None:
+    assert box("import socket\nsocket.getaddrinfo('example.com', 80)").outcome == "error"
 
 
 def test_netlink_packet_and_vsock_sockets_are_refused(box: Box) -> None:
@@ -234,11 +284,14 @@ def test_a_daemon_that_holds_the_pipes_ends_with_the_program(box: Box) -> None:
 @pytest.mark.parametrize(
     ("call", "arguments"),
     [("ptrace", "(0, 0, 0, 0)"), ("unshare", "(0x10000000,)"), ("mount", "(b'none', b'/tmp', b'tmpfs', 0, None)"),
-     ("setns", "(0, 0)"), ("memfd_create", "(b'x', 0)"), ("shmget", "(0, 4096, 0o1600)"), ("chroot", "(b'/tmp',)")],
+     ("setns", "(0, 0)"), ("memfd_create", "(b'x', 0)"), ("shmget", "(0, 4096, 0o1600)"), ("chroot", "(b'/tmp',)"),
+     ("syscall", "(425, 8, 0)"), ("syscall", "({'x86_64': 321, 'aarch64': 280}[os.uname().machine], 0, 0, 0)"),
+     ("syscall", "({'x86_64': 250, 'aarch64': 219}[os.uname().machine], 0, 0, 0)")],
+    ids=["ptrace", "unshare", "mount", "setns", "memfd_create", "shmget", "chroot", "io_uring", "bpf", "keyctl"],
 )  # fmt: skip
 def test_calls_into_the_kernels_privileged_parts_are_refused(box: Box, call: str, arguments: str) -> None:
     verdict = box(f"""
-        import ctypes, errno
+        import ctypes, errno, os
         libc = ctypes.CDLL(None, use_errno=True)
         assert libc.{call}(*{arguments}) == -1
         assert ctypes.get_errno() == errno.EPERM, ctypes.get_errno()
@@ -255,6 +308,38 @@ def test_a_new_user_namespace_cannot_be_made_through_clone(box: Box) -> None:
         assert ctypes.get_errno() == errno.EPERM
     """)
     assert verdict.outcome == "passed", verdict
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="x32 is a matter of x86_64")
+def test_a_call_by_its_x32_number_kills(box: Box) -> None:
+    verdict = box("import ctypes\nctypes.CDLL(None).syscall(0x4000_0000 + 39)")
+    assert (verdict.outcome, verdict.detail) == ("error", "ended before its tests did: killed by signal 31")
+
+
+def test_settings_of_the_kernel_cannot_be_written(box: Box) -> None:
+    verdict = box("""
+        for path in ("/proc/sys/kernel/hostname", "/proc/sys/user/max_user_namespaces", "/proc/sysrq-trigger"):
+            try:
+                open(path, "w").write("1")
+            except OSError:
+                continue
+            raise AssertionError(path)
+    """)
+    assert verdict.outcome == "passed", verdict
+
+
+def test_becoming_somebody_else_is_refused(box: Box) -> None:
+    assert box("import subprocess\nsubprocess.run(['su', '-c', 'true'], check=True)").outcome == "error"
+
+
+def test_forbidding_a_look_at_its_memory_does_not_hide_it(box: Box) -> None:
+    verdict = box("""
+        import ctypes, time
+        ctypes.CDLL(None).prctl(4, 0, 0, 0, 0)
+        data = b"x" * 700_000_000
+        time.sleep(30)
+    """)
+    assert verdict.outcome == "memory", verdict
 
 
 def test_limits_cannot_be_raised_and_root_cannot_be_had(box: Box) -> None:

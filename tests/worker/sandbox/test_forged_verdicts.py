@@ -35,6 +35,19 @@ def test_words_written_to_every_open_descriptor_do_not_pass(box: Box) -> None:
     assert verdict.outcome in ("error", "sandbox_failed")
 
 
+def test_a_flood_of_words_does_not_pass_for_a_sandbox_that_failed(box: Box) -> None:
+    verdict = box("""
+        import os
+        for fd in range(3, 128):
+            try:
+                os.write(fd, b"sandbox_failed\\n" * 1000)
+            except OSError:
+                pass
+        raise KeyError
+    """)
+    assert verdict.outcome == "error", verdict
+
+
 def test_the_nonce_is_in_no_argument_variable_file_or_descriptor(box: Box) -> None:
     verdict = box("""
         import os, re, sys

@@ -94,3 +94,50 @@ def test_several_threads_may_run_programs_at_once(box: Box) -> None:
     with ThreadPoolExecutor(3) as threads:
         outcomes = list(threads.map(lambda n: box(f"assert {n} % 2 == 0").outcome, range(12)))
     assert outcomes == ["passed", "failed"] * 6
+
+
+def test_an_interpreter_is_as_fresh_as_one_that_was_just_started(box: Box) -> None:
+    verdict = box("""
+        import random, sys
+        assert not [name for name in sys.modules if name.startswith(("worker", "multiprocessing", "ctypes", "json"))]
+        import multiprocessing
+        assert not hasattr(multiprocessing, "connection")
+        assert sys.flags.hash_randomization == 0
+        print(random.random())
+    """)
+    assert verdict.outcome == "passed", verdict
+    assert verdict.stdout != box("import random\nprint(random.random())").stdout
+
+
+def test_sets_have_the_same_order_in_every_run(box: Box) -> None:
+    first, second = (box("print(hash('a'))").stdout for _ in range(2))
+    assert first == second != ""
+
+
+def test_an_event_loop_runs(box: Box) -> None:
+    verdict = box("""
+        import asyncio
+        async def double(n):
+            await asyncio.sleep(0)
+            return 2 * n
+        assert asyncio.run(double(4)) == 8
+    """)
+    assert verdict.outcome == "passed", verdict
+
+
+def test_a_lock_between_processes_can_be_made(namespaces: Box) -> None:
+    assert namespaces("import multiprocessing\nmultiprocessing.Lock().acquire()").outcome == "passed"
+
+
+def test_a_program_has_the_whole_recursion_limit_to_itself(box: Box) -> None:
+    assert box("def f(n):\n    return n and f(n - 1)\nf(990)").outcome == "passed"
+    assert box("def f(n):\n    return n and f(n - 1)\nf(1000)").outcome == "error"
+
+
+def test_modules_that_are_packages_can_be_imported(box: Box) -> None:
+    verdict = box("""
+        import ctypes, importlib.util, json, logging, multiprocessing, pickle, re, tempfile, unittest
+        assert pickle.loads(pickle.dumps(re.compile("a"))) == re.compile("a")
+        assert json.loads("[1]") == [1]
+    """)
+    assert verdict.outcome == "passed", verdict

@@ -12,7 +12,7 @@ import time
 
 import pytest
 
-from worker.sandbox import Isolation, Limits, Program, SandboxUnavailable, accept_unsafe, probe, run, slots
+from worker.sandbox import Isolation, Limits, Program, SandboxUnavailable, accept_unsafe, probe, python, run, slots
 from worker.sandbox.seccomp import UNIX, build_filter
 from worker.sandbox.verdict import Ended, judge
 
@@ -71,8 +71,9 @@ def test_closing_a_helper_in_the_middle_of_a_run_ends_the_program_and_the_helper
     isolation = probe()
     if isolation.level == "none":
         pytest.skip(isolation.detail)
-    helper = slots.Helper(isolation.level)
-    request = {"source": "import time; time.sleep(60)", "limits": dataclasses.asdict(Limits())}
+    helper = slots.Helper(isolation.driver(program := Program("import time; time.sleep(60)")), python.toolchain().roots)
+    toolchain = dataclasses.asdict(python.toolchain())
+    request = {"source": program.source, "toolchain": toolchain, "limits": dataclasses.asdict(Limits())}
     helper.connection.send_bytes(json.dumps(request).encode())
     time.sleep(0.3)
     helper.close()
@@ -103,9 +104,10 @@ def test_a_loner_waits_for_the_others_and_keeps_newcomers_out() -> None:
     assert order == ["first", "alone", "newcomer"]
 
 
+@pytest.mark.parametrize("families", [(UNIX,), ()])
 @pytest.mark.parametrize("machine", ["x86_64", "aarch64"])
-def test_the_filters_jumps_stay_inside_it_for_both_architectures(machine: str) -> None:
-    program = build_filter(families=(UNIX,), signals=False, machine=machine)
+def test_the_filters_jumps_stay_inside_it_for_both_architectures(machine: str, families: tuple[int, ...]) -> None:
+    program = build_filter(families=families, signals=False, machine=machine)
     instructions = list(struct.iter_unpack("=HBBI", program))
     for at, (code, if_true, if_false, _) in enumerate(instructions):
         if code & 0x07 == 0x05:
