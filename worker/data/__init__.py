@@ -1,8 +1,12 @@
-"""Source files in, cleaned documents out.
+"""Raw files in, a cleaned dataset out.
 
-    walk > language > size > sample > read > encoding > lines > redaction > deduplication > parts
-
-Every step from language to redaction is a pure function over an Arrow record batch (worker.data.steps);
-worker.data.shard runs them over one immutable shard of files, worker.data.engine spreads the shards over Daft, and
-worker.data.parts merges what they kept into the published dataset.
+sources            where files come from (one reader a kind)
+ingest             the stage: list, clean, deduplicate, write
+steps              pure functions over Arrow batches, by the names of worker.cleaning's catalogue
+shard              the steps over one immutable shard of files: the unit of work and of resume
+deduplication      what gives way to what, over all rows, from hashes and signatures
+parts, publish     ranges of ids to the published folder, and what is said of all rows
+engine             spreads tasks over Daft
+lines, charset, generated, filters, redaction, minhash, clusters, syntax, licences, opt_outs
+                   the kernels: no recipe, no engine
 """

@@ -17,11 +17,24 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from worker.manifest import partial_of
+
 TRAIN, HELD_OUT, HELD_OUT_SOURCE = "train", "held_out", "held_out_source"
 # The source of completions that people accepted (worker.data.feedback).
 FEEDBACK = "feedback"
 SPLITS = (TRAIN, HELD_OUT, HELD_OUT_SOURCE)
+KEPT = "kept"
 
+# Where a redaction stands, so that it can be shown without the value: line number from 1.
+SPAN = pa.struct(
+    [
+        pa.field("line", pa.int32(), nullable=False),
+        pa.field("kind", pa.string(), nullable=False),
+        pa.field("placeholder", pa.string(), nullable=False),
+    ]
+)
+
+# `tokens`: lexical, as worker.data.lines counts them. `changes`: what steps changed, as step:what -> how often.
 DOCUMENT = pa.schema(
     [
         pa.field("id", pa.string(), nullable=False),
@@ -34,6 +47,45 @@ DOCUMENT = pa.schema(
         pa.field("n_lines", pa.int64(), nullable=False),
         pa.field("content_sha", pa.string(), nullable=False),
         pa.field("content", pa.string(), nullable=False),
+        pa.field("tokens", pa.int64(), nullable=False),
+        pa.field("changes", pa.map_(pa.string(), pa.int64())),
+        pa.field("redaction_spans", pa.list_(SPAN)),
+    ]
+)
+
+# One for every file that was decoded, by id: what a threshold would keep is answered from these alone. Floats are
+# narrow and rows few columns wide, so that a million rows are some 60 MB and a filter over them takes milliseconds.
+MEASURES = pa.schema(
+    [
+        pa.field("id", pa.string(), nullable=False),
+        pa.field("source", pa.string(), nullable=False),
+        pa.field("path", pa.string(), nullable=False),
+        pa.field("language", pa.string()),
+        pa.field("license", pa.string(), nullable=False),
+        pa.field("size_bytes", pa.int32(), nullable=False),
+        pa.field("n_lines", pa.int32(), nullable=False),
+        pa.field("longest_line", pa.int32(), nullable=False),
+        pa.field("mean_line", pa.float32(), nullable=False),
+        pa.field("alphanumeric_share", pa.float32(), nullable=False),
+        pa.field("alphabetic_share", pa.float32(), nullable=False),
+        pa.field("tokens", pa.int32(), nullable=False),
+        pa.field("outcome", pa.string(), nullable=False),  # KEPT, or the reason
+    ]
+)
+
+# Near duplicates, two rows and more a cluster, the largest clusters first.
+CLUSTERS = pa.schema(
+    [
+        pa.field("cluster", pa.string(), nullable=False),
+        pa.field("cluster_size", pa.int32(), nullable=False),
+        pa.field("id", pa.string(), nullable=False),
+        pa.field("source", pa.string(), nullable=False),
+        pa.field("path", pa.string(), nullable=False),
+        pa.field("language", pa.string(), nullable=False),
+        pa.field("size_bytes", pa.int64(), nullable=False),
+        pa.field("kept", pa.bool_(), nullable=False),
+        pa.field("kept_id", pa.string(), nullable=False),
+        pa.field("similarity", pa.float32(), nullable=False),
     ]
 )
 
@@ -52,14 +104,14 @@ DROPPED = pa.schema(
     ]
 )
 
-# 512 rows of code are a few MB: small enough that a merge holds little, large enough to compress.
+# 512 rows of code are a few MB: small enough that a search for one row reads little, large enough to compress.
 ROWS_PER_GROUP = 512
 WRITER_OPTIONS: dict[str, Any] = {
     "version": "2.6",
     "compression": "zstd",
     "compression_level": 3,
     "data_page_version": "1.0",
-    "use_dictionary": ["source", "language", "license", "split", "step", "reason"],
+    "use_dictionary": ["source", "language", "license", "split", "step", "reason", "outcome", "cluster"],
     "write_statistics": True,
     "store_schema": True,
     "write_batch_size": 1024,
@@ -68,21 +120,16 @@ WRITER_OPTIONS: dict[str, Any] = {
 
 def document_id(source: str, path: str, raw: bytes | None) -> str:
     """128 bits in hex. Lengths are not needed: neither name can hold a NUL."""
-    digest = hashlib.sha256(f"{source}\0{path}\0".encode())
-    if raw is not None:
-        digest.update(hashlib.sha256(raw).digest())
-    return digest.hexdigest()[:32]
+    return named_id(source, path, b"" if raw is None else hashlib.sha256(raw).digest())
+
+
+def named_id(source: str, path: str, digest: bytes) -> str:
+    """The id of a file whose bytes have this SHA-256; of one that was not read with none."""
+    return hashlib.sha256(f"{source}\0{path}\0".encode() + digest).hexdigest()[:32]
 
 
 def content_sha(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
-
-
-def split_of(sha: str, seed: int, held_out_share: float, held_out_source: bool) -> str:
-    """The split is a function of the content alone: equal files never straddle it, and adding files moves none."""
-    if held_out_source:
-        return HELD_OUT_SOURCE
-    return HELD_OUT if hash_share(seed, "split", sha) < held_out_share else TRAIN
 
 
 def hash_share(seed: int, purpose: str, key: str) -> float:
@@ -91,12 +138,33 @@ def hash_share(seed: int, purpose: str, key: str) -> float:
     return int.from_bytes(digest[:7], "big") / 2**56
 
 
-def write_parquet(table: pa.Table, path: Path) -> None:
+def write_parquet(table: pa.Table, path: Path, rows_per_group: int = ROWS_PER_GROUP, **options: Any) -> None:
     """Write under another name, then rename: a reader never meets half a file."""
-    partial = path.with_name(f".{path.name}.partial")
-    # A column named in use_dictionary must exist, so only those of this schema are passed.
-    options = WRITER_OPTIONS | {
-        "use_dictionary": [c for c in WRITER_OPTIONS["use_dictionary"] if c in table.column_names]
-    }
-    pq.write_table(table.combine_chunks(), partial, row_group_size=ROWS_PER_GROUP, **options)
-    partial.replace(path)
+    with ParquetFile(path, table.schema, **options) as file:
+        file.write(table, rows_per_group)
+
+
+class ParquetFile:
+    """A Parquet file written piece by piece, which is there only once it is whole."""
+
+    def __init__(self, path: Path, schema: pa.Schema, **options: Any) -> None:
+        self.path, self.partial = path, partial_of(path)
+        # A column named in use_dictionary must exist, so only those of this schema are passed.
+        dictionaries = [name for name in WRITER_OPTIONS["use_dictionary"] if name in schema.names]
+        self.writer = pq.ParquetWriter(
+            self.partial, schema, **{**WRITER_OPTIONS, "use_dictionary": dictionaries, **options}
+        )
+
+    def write(self, table: pa.Table, rows_per_group: int = ROWS_PER_GROUP) -> None:
+        if len(table):
+            self.writer.write_table(table.combine_chunks(), row_group_size=rows_per_group)
+
+    def __enter__(self) -> ParquetFile:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: object, trace: object) -> None:
+        self.writer.close()
+        if kind is None:
+            self.partial.replace(self.path)
+        else:
+            self.partial.unlink(missing_ok=True)

@@ -11,25 +11,29 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.dataset as ds
-import pyarrow.parquet as pq
 
+from worker import specs
 from worker.context import Context, Outcome
-from worker.data import shard, steps
-from worker.data.documents import FEEDBACK, document_id, write_parquet
-from worker.data.funnel import Funnel
+from worker.data import shard
+from worker.data.adopted import AdoptTask, held_out_sources
+from worker.data.documents import FEEDBACK, content_sha, document_id
+from worker.data.engine import map_tasks
+from worker.data.funnel import Funnel, add_up
 from worker.data.languages import extension_of, named
+from worker.data.limits import no_more_than, telling_ends
+from worker.data.parts import histogram
 from worker.data.publish import Cleaned, publish, report_reasons
+from worker.data.steps import CONTENT, FILES, Judged, Planned, planned
 from worker.events import MessageLogged
 from worker.failures import StageFailure
 from worker.specs import ExportFeedback, IngestRecipe
 
-VERSION = "1"
+VERSION = "2"
 SOURCE = FEEDBACK
 ROWS_AT_ONCE = 1_000
 # The people of the installation wrote these texts; no licence of others is claimed for them.
@@ -42,38 +46,56 @@ def run(spec: ExportFeedback, context: Context) -> Outcome:
     if not rows.is_file():
         raise StageFailure("data:user:source-missing", location=spec.rows.uri)
     base = None if spec.base is None else context.fetch(spec.base)
+    with no_more_than(context), telling_ends(context.job_dir):
+        return _run(rows, base, context)
+
+
+def _run(rows: Path, base: Path | None, context: Context) -> Outcome:
     recipe = IngestRecipe() if base is None else recipe_of(base)
     context.enter("clean completions")
     parts = [] if base is None else sorted((base / "data").glob("part-*.parquet"))
     cleaned = clean(rows, recipe, feedback_ids(parts), context)
-    cleaned = replace(cleaned, documents=[*parts, *cleaned.documents])
-    return publish(cleaned, recipe, context.work, context)
+    taken = _adopt(parts, context)
+    cleaned = Cleaned([*taken, *cleaned.shards], cleaned.dropped, cleaned.funnel, cleaned.seen)
+    return publish(cleaned, recipe, held_out_sources(parts), context)
 
 
 def recipe_of(dataset: Path) -> IngestRecipe:
     """The recipe that a dataset was made with, out of its statistics."""
-    raw: dict[str, Any] = json.loads((dataset / "statistics.json").read_text())["recipe"]
-    known = {field.name for field in fields(IngestRecipe)}
-    values = {name: value for name, value in raw.items() if name in known}
-    return IngestRecipe(**values | {"languages": tuple(raw["languages"])})
+    raw = json.loads((dataset / "statistics.json").read_text())["recipe"]
+    spec: specs.IngestDataset = specs.from_dict("ingest_dataset", {"sources": [], "recipe": raw})
+    return spec.recipe
 
 
 def clean(rows: Path, recipe: IngestRecipe, known: set[str], context: Context) -> Cleaned:
     """The accepted completions, less those with a known id, through the steps, batch by batch."""
-    terms = shard.Terms(recipe, {}, {SOURCE: LICENSE}, frozenset())
     folder = context.work / "feedback"
     folder.mkdir(exist_ok=True)
-    funnel, dropped, files, sizes = Funnel(), [], [], []
+    on_files, on_content = _on_files(recipe), planned(recipe.steps, CONTENT)
+    shards, funnels, sizes = [], [], []
     for number, batch in enumerate(_batches(rows, known)):
-        documents, lost = _clean_batch(batch, terms, funnel)
-        files.append(folder / f"{number:05d}.parquet")
-        write_parquet(documents, files[-1])
-        dropped += lost
+        funnel = Funnel()
+        shards.append(shard.Shard(folder, f"{number:05d}"))
+        shard.write(shards[-1], _clean_batch(batch, on_files, on_content, funnel), funnel)
+        funnels.append(funnel)
         sizes += batch["size_bytes"].to_pylist()
-    if not sum(pq.read_metadata(file).num_rows for file in files):
+    funnel = add_up(funnels)
+    if not any(one.lets_rows_through() for one in funnels):
         context.reporter.report(MessageLogged(f"nothing was kept; dropped: {report_reasons(funnel)}", "error"))
         raise StageFailure("data:user:no-rows")
-    return Cleaned(files, dropped, funnel, sizes)
+    return Cleaned(shards, [], funnel, histogram(sizes))
+
+
+def _on_files(recipe: IngestRecipe) -> list[Planned]:
+    """Without the licence step: what people here wrote needs nobody's licence."""
+    return [step for step in planned(recipe.steps, FILES) if step.name != "licence"]
+
+
+def _adopt(parts: Sequence[Path], context: Context) -> list[shard.Shard]:
+    folder = context.work / "base"
+    folder.mkdir(exist_ok=True)
+    list(map_tasks(AdoptTask(folder), [str(part) for part in parts], context.stop_file))
+    return [shard.Shard(folder, part.stem) for part in parts]
 
 
 def feedback_ids(parts: Sequence[Path]) -> set[str]:
@@ -82,19 +104,20 @@ def feedback_ids(parts: Sequence[Path]) -> set[str]:
     return {name for part in parts for name in ds.dataset(part).to_table(["id"], filter=wanted)["id"].to_pylist()}
 
 
-def _clean_batch(batch: pa.RecordBatch, terms: shard.Terms, funnel: Funnel) -> tuple[pa.Table, list[pa.Table]]:
+def _clean_batch(
+    batch: pa.RecordBatch, on_files: Sequence[Planned], on_content: Sequence[Planned], funnel: Funnel
+) -> shard.Cleaned:
     kept, refused = shard.run_step("feedback", _judge(batch), batch, funnel)
     kept = kept.drop_columns(["verdict", "line"])
     losses = [refused]
-    for name, step in (("language", steps.language), ("size", steps.size)):
-        kept, dropped = shard.run_step(name, step(kept, terms.recipe), kept, funnel)
+    for step in on_files:
+        kept, dropped = shard.run_step(step.name, step.run(kept), kept, funnel)
         losses.append(dropped)
-    documents, dropped = shard.clean_batch(kept, terms, funnel)
-    return documents, [*losses, dropped]
+    return shard.clean_batch(kept, on_content, funnel, losses)
 
 
-def _judge(batch: pa.RecordBatch) -> steps.Judged:
-    return steps.Judged(batch, batch["verdict"], batch["line"].cast(pa.float64()), {})
+def _judge(batch: pa.RecordBatch) -> Judged:
+    return Judged(batch, batch["verdict"], batch["line"].cast(pa.float64()))
 
 
 def _batches(rows: Path, known: set[str]) -> Iterator[pa.RecordBatch]:
@@ -140,6 +163,11 @@ def _row(path: str, raw: bytes, verdict: str | None) -> dict[str, Any]:
         "path": path,
         "size_bytes": len(raw),
         "raw": raw,
+        "content_sha": content_sha(raw),
+        "language": None,
+        "license": LICENSE,
+        "repository": None,
+        "author": None,
         "verdict": verdict,
         "line": None,
     }
@@ -158,6 +186,11 @@ _ROW = pa.schema(
         pa.field("path", pa.string()),
         pa.field("size_bytes", pa.int64()),
         pa.field("raw", pa.large_binary()),
+        pa.field("content_sha", pa.string()),
+        pa.field("language", pa.string()),
+        pa.field("license", pa.string()),
+        pa.field("repository", pa.string()),
+        pa.field("author", pa.string()),
         pa.field("verdict", pa.string()),
         pa.field("line", pa.int64()),
     ]

@@ -1,147 +1,233 @@
-"""ingest_dataset: folders of source files to a cleaned, deduplicated, split dataset.
+"""ingest_dataset: sources of raw files to a cleaned, deduplicated, split dataset.
 
-    walk, language, size, sample      here, on names and sizes alone
-    read, encoding, lines, redaction  per shard of files, over Daft (worker.data.shard)
-    deduplication, parts              on ids and hashes, then per range of ids (worker.data.publish)
+    list files         what each source holds, and the steps that need no content; names and sizes alone
+    clean files        the steps over content, per shard of files, over the engine (worker.data.shard)
+    remove duplicates  all documents together, by hashes and signatures (worker.data.deduplication)
+    write the dataset  per range of ids, with the steps over survivors (worker.data.parts)
 
-Redaction runs before deduplication, and the split is a hash of the redacted content: files that differ in nothing
-but an address are one document, and cannot stand on both sides of the split.
+Which steps, in which order, with which parameters: the recipe, of worker.cleaning's catalogue. Redaction runs before
+deduplication, and the split is a hash of the redacted content: files that differ in nothing but an address are one
+document, and cannot stand on both sides of the split.
 
-The same files and recipe give the same bytes, whatever the number of threads and wherever the folders lie. It does
-not look for near duplicates, parse files or detect licences.
+The same files and recipe give the same bytes, whatever the number of threads and wherever the folders lie. Every phase
+keeps what it finished under `work`; an attempt that was killed goes on from there.
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Sequence
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from worker import cleaning
 from worker.context import Context, Outcome, Stopped
-from worker.data import shard, steps
-from worker.data.documents import DROPPED, HELD_OUT, document_id, hash_share
+from worker.data import buckets, engine, preview, shard
+from worker.data.documents import DROPPED, HELD_OUT, hash_share
 from worker.data.engine import map_tasks
 from worker.data.funnel import Funnel, add_up
+from worker.data.kept import Kept
 from worker.data.languages import named
+from worker.data.limits import give_back_memory, no_more_than, telling_ends
+from worker.data.lines import BINS, log_histogram
 from worker.data.publish import Cleaned, publish, report_reasons
-from worker.data.walk import Found, walk
+from worker.data.sources import open_source, tabulate
+from worker.data.steps import CONTENT, FILES, Planned, planned
+from worker.data.steps.judged import Judged, judged
 from worker.events import MessageLogged
 from worker.failures import StageFailure
 from worker.specs import IngestDataset, IngestRecipe, SourceSpec
 
-VERSION = "1"
+VERSION = "2"
+
+
+@dataclass
+class Listed:
+    """What is to be read, the files of rows that are not, the sizes of all that was seen by bin, what each source held.
+
+    `empty`: sources that gave nothing to read, the sample aside.
+    """
+
+    listing: pa.Table
+    dropped: list[Path]
+    seen: list[int]
+    sources: dict[str, dict[str, Any]] = field(default_factory=dict)
+    empty: list[SourceSpec] = field(default_factory=list)
+
+
+def reuses_receipt(spec: IngestDataset) -> bool:
+    """A preview is of now."""
+    return spec.preview_rows is None
+
+
+def state_of(spec: IngestDataset) -> dict[str, Any]:
+    """What the spec does not say of the work: the state of each source, and the versions of the steps."""
+    if spec.preview_rows is not None:
+        return {}
+    check(spec)
+    snapshots = {source.name: open_source(source, spec.sources).snapshot() for source in spec.sources}
+    return {"sources": snapshots, "steps": {name: step.version for name, step in cleaning.STEPS.items()}}
 
 
 def run(spec: IngestDataset, context: Context) -> Outcome:
-    """Raises StageFailure (data:user:...) for sources that are missing or give nothing, and Stopped between shards."""
+    """Raises StageFailure (data:...) for sources that are missing or give nothing, and Stopped between tasks."""
     check(spec)
+    if spec.preview_rows is not None:
+        with no_more_than(context, preview.MEMORY_BYTES):
+            return preview.preview(spec.sources[0], spec.preview_rows, context)
+    with no_more_than(context), telling_ends(context.job_dir):
+        return _run(spec, context)
+
+
+def _run(spec: IngestDataset, context: Context) -> Outcome:
     funnel = Funnel()
+    machines = engine.prepare(context)
     context.enter("list files")
-    found = [item for source in spec.sources for item in walk(source, spec.sources)]
-    listing, dropped = choose(found, spec, funnel)
-    _refuse_empty_sources(spec.sources, listing, funnel, context)
-    listing, beyond = sample(listing, spec.recipe, funnel)
-    terms = terms_of(spec)
-    shards = shard.cut(listing, context.work / "shards", VERSION, terms)
-    _clean(shards, terms, len(listing), context)
-    cleaned = _collect(shards, [dropped, beyond], funnel, [item.size_bytes for item in found if item.problem is None])
-    return _publish(cleaned, spec, context)
+    listed = list_files(spec, context.work, funnel)
+    if listed.empty:  # a slip of the person who named them; better said before the work than after
+        _refuse(listed.empty, funnel, context)
+    terms = terms_of(spec, context.work / "sources", Kept(context.storage_url))
+    n_files = len(listed.listing)
+    shards = shard.cut(listed.listing, context.work / "shards", VERSION, terms)
+    listed.listing = listed.listing.slice(0, 0)  # a million rows are of no use from here on
+    _clean(shards, terms, n_files, context)
+    cleaned = Cleaned(shards, listed.dropped, add_up([funnel, *(item.funnel() for item in shards)]), listed.seen)
+    outcome = _publish(cleaned, spec, context)
+    return replace(outcome, summary={**outcome.summary, "read": listed.sources, "engine": machines})
 
 
 def check(spec: IngestDataset) -> None:
     """Refuse a spec that cannot mean anything, before the first file is touched."""
     names = [source.name for source in spec.sources]
-    unknown = [name for name in spec.recipe.languages if named(name) is None]
     problems = (
-        (not names, "it names no source"),
-        (len(set(names)) < len(names), f"two sources share a name: {', '.join(sorted(names))}"),
-        (any("\0" in name or not name for name in names), "a source has no usable name"),
-        (bool(unknown), f"no language is called {', '.join(unknown)}"),
-        (not 0 <= spec.recipe.held_out_share < 1, f"a held-out share of {spec.recipe.held_out_share} is not in [0, 1)"),
+        (not names, "it names no source."),
+        (len(set(names)) < len(names), f"two sources share a name: {', '.join(sorted(names))}."),
+        (any("\0" in name or not name for name in names), "a source has no usable name."),
     )
-    for is_so, detail in problems:
-        if is_so:
-            raise StageFailure("data:user:bad-recipe", detail=detail)
+    for detail in [
+        *(detail for is_so, detail in problems if is_so),
+        *recipe_problems(spec.recipe),
+        *_mixture_problems(spec),
+    ]:
+        raise StageFailure("data:user:bad-recipe", detail=detail)
 
 
-def terms_of(spec: IngestDataset) -> shard.Terms:
-    return shard.Terms(
-        recipe=spec.recipe,
-        roots={source.name: source.location for source in spec.sources},
-        licenses={source.name: source.license for source in spec.sources},
-        held_out_sources=frozenset(source.name for source in spec.sources if source.held_out),
-    )
+def recipe_problems(recipe: IngestRecipe) -> Iterator[str]:
+    """Sentences that name the step and the parameter."""
+    yield from cleaning.problems([(step.name, step.parameters) for step in recipe.steps])
+    if not 0 <= recipe.held_out_share < 1:
+        yield f"A held-out share of {recipe.held_out_share} is not in [0, 1)."
+    for step in recipe.steps:
+        for parameter in cleaning.STEPS[step.name].parameters if step.name in cleaning.STEPS else ():
+            values = step.parameters.get(parameter.name, ())
+            strange = [name for name in values if named(name) is None] if parameter.name == "languages" else []
+            if strange:
+                yield f"Step {step.name}, parameter languages: no language is called {', '.join(strange)}."
 
 
-def choose(found: Sequence[Found], spec: IngestDataset, funnel: Funnel) -> tuple[pa.Table, pa.Table]:
-    """(files worth reading, sorted by source and path; rows dropped): walk, language and size."""
-    batch = _to_batch(found)
-    problems = steps.Judged(
-        batch,
-        pa.array([item.problem for item in found], pa.string()),
-        pa.nulls(len(batch), pa.float64()),
-        {},
-        pa.array([item.detail for item in found], pa.string()),
-    )
-    kept, dropped = shard.run_step("walk", problems, batch, funnel)
+def _mixture_problems(spec: IngestDataset) -> Iterator[str]:
+    trained = {source.name for source in spec.sources if not source.held_out}
+    for source, weight in spec.recipe.mixture.items():
+        if source not in trained:
+            yield f"The mixture weighs {source}, which is no source to train on."
+        elif not 0 <= weight < float("inf"):
+            yield f"The mixture's weight of {source} is {weight}, which is no number from 0."
+    if spec.recipe.mixture and not any(spec.recipe.mixture.values()):
+        yield "All weights of the mixture are 0."
+
+
+def terms_of(spec: IngestDataset, scratch: Path | None = None, kept: Kept | None = None) -> shard.Terms:
+    sources = {source.name: source for source in spec.sources}
+    return shard.Terms(planned(spec.recipe.steps, CONTENT), sources, scratch, kept)
+
+
+def list_files(spec: IngestDataset, work: Path, funnel: Funnel) -> Listed:
+    """Source by source, by locator: neighbours in a source are read together."""
+    folder = work / "listed"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    listed = Listed(shard.LISTING.empty_table(), [], [0] * BINS)
+    steps, chosen = planned(spec.recipe.steps, FILES), [listed.listing]
+    for number, source in enumerate(sorted(spec.sources, key=lambda source: source.name)):
+        reader = open_source(source, spec.sources, work / "sources")
+        found = tabulate(source.name, source.license, reader.list())
+        listed.sources[source.name] = _held(reader.snapshot(), found)
+        listed.seen = [a + b for a, b in zip(listed.seen, _sizes(found), strict=True)]
+        kept, dropped = choose(found, steps, funnel)
+        chosen.append(kept)
+        listed.empty += [] if len(kept) else [source]
+        _put_aside(dropped, folder / f"{number:06d}", listed)
+    listing, beyond = sample(pa.concat_tables(chosen), spec.recipe, funnel)
+    _put_aside(beyond, folder / "sample", listed)
+    listed.listing = listing
+    return listed
+
+
+def choose(found: pa.Table, steps: Sequence[Planned], funnel: Funnel) -> tuple[pa.Table, pa.Table]:
+    """(files worth reading, in the order of `found`; rows dropped): the walk's own verdict and the steps over files."""
+    batch = pa.RecordBatch.from_struct_array(found.to_struct_array().combine_chunks())
+    rows = batch.drop_columns(["problem", "detail"])
+    problems = Judged(rows, batch["problem"], pa.nulls(len(batch), pa.float64()), {}, batch["detail"])
+    kept, dropped = shard.run_step("walk", problems, rows, funnel)
     losses = [dropped]
-    for name, step in (("language", steps.language), ("size", steps.size)):
-        kept, dropped = shard.run_step(name, step(kept, spec.recipe), kept, funnel)
+    for step in steps:
+        kept, dropped = shard.run_step(step.name, step.run(kept), kept, funnel)
         losses.append(dropped)
-    listing = pa.Table.from_batches([kept]).sort_by([("source", "ascending"), ("path", "ascending")])
-    return listing.select(shard.LISTING.names).cast(shard.LISTING), pa.concat_tables(losses)
+    return pa.Table.from_batches([kept]).select(shard.LISTING.names).cast(shard.LISTING), pa.concat_tables(losses)
 
 
 def sample(listing: pa.Table, recipe: IngestRecipe, funnel: Funnel) -> tuple[pa.Table, pa.Table]:
     """Files by a seeded hash of their names until `max_total_bytes` is full: a larger total only adds files."""
-    if recipe.max_total_bytes is None:
+    if recipe.max_total_bytes is None or len(listing) == 0:
         return listing, DROPPED.empty_table()
     names = zip(listing["source"].to_pylist(), listing["path"].to_pylist(), strict=True)
-    order = sorted(
-        (hash_share(recipe.seed, "sample", f"{source}\0{path}"), row) for row, (source, path) in enumerate(names)
-    )
-    sizes = listing["size_bytes"].to_pylist()
-    reason, total = ["not-sampled"] * len(listing), 0
-    for _, row in order:
-        total += sizes[row]
-        if total > recipe.max_total_bytes:
-            break
-        reason[row] = ""
-    batch = _with_ids(listing).combine_chunks().to_batches()[0]
-    judged = steps.Judged(
-        batch, pa.array([code or None for code in reason], pa.string()), batch["size_bytes"].cast(pa.float64()), {}
-    )
-    kept, dropped = shard.run_step("sample", judged, batch, funnel)
-    return pa.Table.from_batches([kept]).select(shard.LISTING.names), dropped
+    shares = np.array([hash_share(recipe.seed, "sample", f"{source}\0{path}") for source, path in names])
+    order, sizes = np.argsort(shares, kind="stable"), listing["size_bytes"].to_numpy()
+    is_beyond = np.empty(len(listing), bool)
+    is_beyond[order] = np.cumsum(sizes[order]) > recipe.max_total_bytes
+    batch = listing.combine_chunks().to_batches()[0]
+    verdict = judged(batch, ["not-sampled" if beyond else None for beyond in is_beyond], sizes.astype(float))
+    kept, dropped = shard.run_step("sample", verdict, batch, funnel)
+    return pa.Table.from_batches([kept]), dropped
+
+
+@dataclass(frozen=True)
+class CleanTask:
+    """What the engine runs for each shard: data only."""
+
+    folder: Path
+    terms: shard.Terms
+
+    def __call__(self, key: str) -> None:
+        shard.clean(shard.Shard(self.folder, key), self.terms)
+        give_back_memory()
 
 
 def _clean(shards: Sequence[shard.Shard], terms: shard.Terms, n_files: int, context: Context) -> None:
     """Finished shards of an earlier attempt are passed over quickly: their reports are there."""
     context.enter("clean files")
-    by_key = {item.key: item for item in shards}
-    n_in = {key: pq.read_metadata(item.listing).num_rows for key, item in by_key.items()}
+    n_in = {item.key: pq.read_metadata(item.listing).num_rows for item in shards}
     done = n_done = 0
-    for key in map_tasks(lambda key: shard.clean(by_key[key], terms), list(by_key), context.stop_file):
+    for key in map_tasks(CleanTask(context.work / "shards", terms), list(n_in), context.stop_file):
         done, n_done = done + n_in[key], n_done + 1
         context.progress(done, n_files, "files")
-    if n_done < len(by_key):
-        raise Stopped(f"stopped after {done} of {n_files} files; {n_done} of {len(by_key)} shards are kept")
-
-
-def _collect(shards: Sequence[shard.Shard], dropped: list[pa.Table], funnel: Funnel, seen: list[int]) -> Cleaned:
-    lost = [*dropped, *(pq.read_table(item.dropped) for item in shards)]
-    return Cleaned(
-        [item.documents for item in shards], lost, add_up([funnel, *(item.funnel() for item in shards)]), seen
-    )
+    if n_done < len(n_in):
+        raise Stopped(f"stopped after {done} of {n_files} files; {n_done} of {len(n_in)} shards are kept")
 
 
 def _publish(cleaned: Cleaned, spec: IngestDataset, context: Context) -> Outcome:
-    n_documents = sum(pq.read_metadata(path).num_rows for path in cleaned.documents)
-    if n_documents == 0:
+    if not any(item.has_documents() for item in cleaned.shards):
         _refuse(spec.sources, cleaned.funnel, context)
-    outcome = publish(cleaned, spec.recipe, context.work, context)
+    held_out = frozenset(source.name for source in spec.sources if source.held_out)
+    outcome = publish(cleaned, spec.recipe, held_out, context)
+    if outcome.counts["documents"] == 0:
+        _refuse(spec.sources, cleaned.funnel, context)
     context.reporter.report(
         MessageLogged(f"kept {outcome.counts['documents']} documents; dropped: {report_reasons(cleaned.funnel)}")
     )
@@ -150,32 +236,24 @@ def _publish(cleaned: Cleaned, spec: IngestDataset, context: Context) -> Outcome
     return outcome
 
 
-def _refuse_empty_sources(sources: Sequence[SourceSpec], listing: pa.Table, funnel: Funnel, context: Context) -> None:
-    """A source that gives no file is a slip of the person who named it; better said before the work than after."""
-    present = set(listing["source"].to_pylist())
-    empty = [source for source in sources if source.name not in present]
-    if empty:
-        _refuse(empty, funnel, context)
-
-
 def _refuse(sources: Sequence[SourceSpec], funnel: Funnel, context: Context) -> None:
     context.reporter.report(MessageLogged(f"nothing was kept; dropped: {report_reasons(funnel)}", "error"))
     raise StageFailure("data:user:source-empty", location=", ".join(source.location for source in sources))
 
 
-def _to_batch(found: Sequence[Found]) -> pa.RecordBatch:
-    columns = {
-        "source": pa.array([item.source for item in found], pa.string()),
-        "path": pa.array([item.path for item in found], pa.string()),
-        "raw_path": pa.array([os.fsencode(item.raw_path) for item in found], pa.binary()),
-        "size_bytes": pa.array([item.size_bytes for item in found], pa.int64()),
-        "mtime_ns": pa.array([item.mtime_ns for item in found], pa.int64()),
-        "language": pa.nulls(len(found), pa.string()),
-        "id": pa.array([document_id(item.source, item.path, None) for item in found], pa.string()),
-    }
-    return pa.RecordBatch.from_pydict(columns)
+def _put_aside(dropped: pa.Table, path: Path, listed: Listed) -> None:
+    if len(dropped):
+        buckets.write(dropped, path)
+        listed.dropped.append(path)
 
 
-def _with_ids(listing: pa.Table) -> pa.Table:
-    names = zip(listing["source"].to_pylist(), listing["path"].to_pylist(), strict=True)
-    return listing.append_column("id", pa.array([document_id(*name, None) for name in names], pa.string()))
+def _held(snapshot: str, found: pa.Table) -> dict[str, Any]:
+    """What is told of a source beside the dataset: in it, a time of change would make equal data unequal bytes."""
+    good = found.filter(pc.is_null(found["problem"]))
+    return {"snapshot": snapshot, "files": len(good), "bytes": pc.sum(good["size_bytes"]).as_py() or 0}
+
+
+def _sizes(found: pa.Table) -> list[int]:
+    sizes = found.filter(pc.is_null(found["problem"]))["size_bytes"].to_numpy()
+    counts: list[int] = log_histogram(sizes).tolist()
+    return counts

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from worker import cleaning
 from worker.context import Context
 from worker.events import ListReporter
-from worker.specs import IngestRecipe, SourceSpec
+from worker.specs import IngestRecipe, SourceSpec, StepSpec
 
 
 @pytest.fixture
@@ -20,7 +21,13 @@ def context(tmp_path):
 
 @pytest.fixture
 def recipe():
-    return IngestRecipe(min_file_bytes=1, held_out_share=0.2)
+    return make_recipe(held_out_share=0.2)
+
+
+def make_recipe(changes: dict[str, dict] | None = None, without: tuple[str, ...] = (), **fields) -> IngestRecipe:
+    """The default recipe for files as small as a test's, with some parameters changed and some steps left out."""
+    steps = cleaning.with_parameters({"size": {"min_bytes": 1}, **(changes or {})}, without)
+    return IngestRecipe(tuple(StepSpec(step["name"], step["parameters"]) for step in steps), **fields)
 
 
 @pytest.fixture

@@ -90,7 +90,7 @@ def test_completions_are_redacted_as_files_are(export):
 def test_with_a_base_its_documents_and_recipe_carry_over(export, make_source, recipe, tmp_path):
     (tmp_path / "base").mkdir()
     spec = IngestDataset((make_source("lib", functions(20) | {"known.py": row(9)["prompt"] + " 1\n"}),), recipe)
-    folder = ingest.run(spec, Context(tmp_path / "base", ListReporter(), "unused")).outputs["dataset"]
+    folder = ingest.run(spec, Context(tmp_path / "base", ListReporter(), str(tmp_path / "storage"))).outputs["dataset"]
     base = ArtifactRef(str(folder), hash_folder(folder)[0])
     outcome = export([row(1), row(9, completion=" 1")], base)
     assert outcome.counts["documents"] == 22

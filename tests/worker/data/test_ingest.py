@@ -14,12 +14,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tests.worker.data.conftest import functions, statistics, write
+from tests.worker.data.conftest import functions, make_recipe, statistics, write
 from worker import specs
 from worker.context import Context, Stopped
 from worker.data import ingest, shard
 from worker.data.deduplication import find_duplicates
-from worker.data.documents import DOCUMENT, DROPPED
+from worker.data.documents import CLUSTERS, DOCUMENT, DROPPED, MEASURES
+from worker.data.funnel import Funnel
 from worker.events import ListReporter, MessageLogged, ProgressMade
 from worker.failures import StageFailure
 from worker.manifest import hash_folder
@@ -74,6 +75,10 @@ def test_each_bad_file_has_its_own_reason_and_the_rest_goes_on(make_source, reci
     assert outcome.counts["documents"] == 3
 
 
+def listing_of(spec: IngestDataset, context: Context) -> pa.RecordBatch:
+    return ingest.list_files(spec, context.work, Funnel()).listing.combine_chunks().to_batches()[0]
+
+
 def test_a_file_that_cannot_be_read_is_a_reason_in_the_systems_words(make_source, recipe, context, monkeypatch):
     source = make_source("s", functions(3))
     real_open = os.open
@@ -84,21 +89,20 @@ def test_a_file_that_cannot_be_read_is_a_reason_in_the_systems_words(make_source
         return real_open(path, *rest)
 
     monkeypatch.setattr(os, "open", refuse)
-    terms = ingest.terms_of(IngestDataset((source,), recipe))
-    listing, _ = ingest.choose(ingest.walk(source), IngestDataset((source,), recipe), ingest.Funnel())
-    judged = shard.read_files(listing.combine_chunks().to_batches()[0], terms.roots)
+    spec = IngestDataset((source,), recipe)
+    judged = shard.read_files(listing_of(spec, context), ingest.terms_of(spec).sources)
     assert judged.reason.to_pylist() == [None, "unreadable-file", None]
     assert judged.detail.to_pylist() == [None, "Permission denied", None]
 
 
-def test_a_file_swapped_for_a_link_after_the_walk_is_not_followed(make_source, recipe):
+def test_a_file_swapped_for_a_link_after_the_walk_is_not_followed(make_source, recipe, context):
     source = make_source("s", functions(1))
     spec = IngestDataset((source,), recipe)
-    listing, _ = ingest.choose(ingest.walk(source), spec, ingest.Funnel())
+    listing = listing_of(spec, context)
     path = Path(source.location) / "f000.py"
     path.unlink()
     path.symlink_to("/etc/hostname")
-    judged = shard.read_files(listing.combine_chunks().to_batches()[0], ingest.terms_of(spec).roots)
+    judged = shard.read_files(listing, ingest.terms_of(spec).sources)
     assert judged.reason.to_pylist() == ["unreadable-file"]
 
 
@@ -115,7 +119,11 @@ def test_the_funnel_adds_up_and_reasons_carry_examples(make_source, recipe, cont
     assert reason["examples"][0]["excerpt"] == "a" * 300
     assert outcome.summary["languages"]["Python"]["files"] == 4
     assert sum(outcome.summary["histograms"]["line_characters_kept"]) == outcome.counts["lines"] == 8
-    assert statistics(outcome.outputs["dataset"]) == json.loads(json.dumps(outcome.summary))
+    told = json.loads(json.dumps(outcome.summary))
+    read, machines = told.pop("read")["s"], told.pop("engine")
+    assert statistics(outcome.outputs["dataset"]) == told
+    assert (read["files"], len(read["snapshot"])) == (6, 64)
+    assert machines == {"name": "native", "address": ""}
 
 
 def test_of_equal_files_the_lowest_source_and_path_stays(make_source, recipe, context):
@@ -146,10 +154,10 @@ def test_a_held_out_source_keeps_its_copy_so_that_nobody_trains_on_it(make_sourc
 
 def test_duplicates_are_found_whatever_the_order_of_rows():
     rows = [
-        {"id": str(n), "source": "s", "path": path, "split": "train", "content_sha": sha}
-        for n, (path, sha) in enumerate([("c", "x"), ("a", "x"), ("b", "y"), ("b2", "x")])
+        {"id": str(n), "rank": rank, "content_sha": sha, "language": "C", "size_bytes": 1}
+        for n, (rank, sha) in enumerate([(2, "x"), (0, "x"), (1, "y"), (3, "x")])
     ]
-    found = [find_duplicates(pa.Table.from_pylist(order)).to_pylist() for order in (rows, rows[::-1])]
+    found = [find_duplicates(pa.Table.from_pylist(order)).sort_by("id").to_pylist() for order in (rows, rows[::-1])]
     assert found[0] == found[1]
     assert [(row["id"], row["detail"]) for row in found[0]] == [("0", "1"), ("3", "1")]
 
@@ -177,7 +185,7 @@ def test_a_total_size_takes_a_seeded_sample_that_only_grows(make_source, recipe,
         spec = IngestDataset((source,), dataclasses.replace(recipe, max_total_bytes=total, seed=seed))
         folder = tmp_path / f"{total}-{seed}"
         folder.mkdir(exist_ok=True)
-        outcome = ingest.run(spec, Context(folder, ListReporter(), "unused"))
+        outcome = ingest.run(spec, Context(folder, ListReporter(), str(folder / "storage")))
         return {row["path"] for row in documents(outcome)}, outcome
 
     small, outcome = taken(400, 1)
@@ -186,6 +194,12 @@ def test_a_total_size_takes_a_seeded_sample_that_only_grows(make_source, recipe,
     assert outcome.counts["bytes"] <= 400
     assert outcome.summary["reasons"]["not-sampled"]["rows"] == 40 - len(small)
     assert small != taken(400, 2)[0]
+
+
+def test_a_source_of_which_the_sample_takes_nothing_is_no_empty_source(make_source, recipe, context):
+    sources = tuple(make_source(name, functions(1, name)) for name in "abcdefgh")
+    outcome = ingest.run(IngestDataset(sources, dataclasses.replace(recipe, max_total_bytes=120)), context)
+    assert 0 < outcome.counts["documents"] < 8
 
 
 SECRETS = ("ada@analytical-engine.org", "93.184.216.34", "ghp_" + "aB3" * 12)
@@ -204,30 +218,26 @@ def test_no_secret_is_left_in_any_file_or_event(make_source, recipe, context):
     assert not [secret for secret in SECRETS for text in seen if secret in text]
 
 
-def run_by_hand(job: Path, spec: IngestDataset, threads: int) -> subprocess.CompletedProcess[str]:
-    job.mkdir()
-    (job / "spec.json").write_text(json.dumps(specs.to_dict(spec)))
-    cores = sorted(os.sched_getaffinity(0))[:threads]
-    return subprocess.run(
-        [sys.executable, "-m", "worker", "ingest_dataset", str(job)],
-        cwd=ROOT,
-        preexec_fn=lambda: os.sched_setaffinity(0, cores),
-        capture_output=True,
-        text=True,
-    )
-
-
-def test_one_thread_and_two_write_the_same_bytes(make_source, recipe, tmp_path):
-    files = {f"d{i}/{path}": text for i in range(3) for path, text in functions(900, f"f{i}").items()}
-    spec = IngestDataset((make_source("s", files),), recipe)
-    shas = []
+def test_one_thread_and_two_write_the_same_bytes_to_every_file(make_source, recipe, tmp_path):
+    spec = IngestDataset((make_source("s", functions(120)),), recipe)
+    folders = []
     for threads in (1, 2):
-        done = run_by_hand(tmp_path / f"job{threads}", spec, threads)
-        assert done.returncode == 0, done.stderr
-        shas.append(
-            json.loads((tmp_path / f"job{threads}" / "manifest.json").read_text())["outputs"]["dataset"]["sha256"]
+        job = tmp_path / f"job{threads}"
+        job.mkdir()
+        (job / "spec.json").write_text(json.dumps(specs.to_dict(spec)))
+        cores = sorted(os.sched_getaffinity(0))[:threads]
+        done = subprocess.run(
+            [sys.executable, "-m", "tests.worker.data.interrupted", str(job), ""],
+            cwd=ROOT,
+            preexec_fn=lambda cores=cores: os.sched_setaffinity(0, cores),
+            capture_output=True,
+            text=True,
         )
-    assert shas[0] == shas[1]
+        assert done.returncode == 0, done.stderr
+        (folder,) = (job / "storage" / "dataset").iterdir()
+        folders.append({str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*.*")})
+    assert len(folders[0]) > 8  # several parts beside the four files about all rows
+    assert folders[0] == folders[1]
 
 
 def test_where_the_folder_lies_does_not_change_the_bytes(recipe, tmp_path):
@@ -236,7 +246,7 @@ def test_where_the_folder_lies_does_not_change_the_bytes(recipe, tmp_path):
         for path, text in functions(20).items():
             write(tmp_path / name / path, text)
         (tmp_path / f"{name}-job").mkdir()
-        context = Context(tmp_path / f"{name}-job", ListReporter(), "unused")
+        context = Context(tmp_path / f"{name}-job", ListReporter(), str(tmp_path / f"{name}-storage"))
         outcome = ingest.run(IngestDataset((SourceSpec("s", str(tmp_path / name)),), recipe), context)
         shas.append(hash_folder(outcome.outputs["dataset"])[0])
     assert shas[0] == shas[1]
@@ -246,7 +256,7 @@ def test_stopped_between_shards_it_goes_on_from_the_finished_ones(make_source, r
     monkeypatch.setattr(shard, "SHARD_FILES", 5)
     spec = IngestDataset((make_source("s", functions(40)),), recipe)
     (tmp_path / "whole").mkdir()
-    whole = ingest.run(spec, Context(tmp_path / "whole", ListReporter(), "unused"))
+    whole = ingest.run(spec, Context(tmp_path / "whole", ListReporter(), str(tmp_path / "whole-storage")))
 
     class StopAtFirstProgress(ListReporter):
         def report(self, event):
@@ -256,11 +266,11 @@ def test_stopped_between_shards_it_goes_on_from_the_finished_ones(make_source, r
 
     (tmp_path / "job").mkdir()
     with pytest.raises(Stopped, match="shards are kept"):
-        ingest.run(spec, Context(tmp_path / "job", StopAtFirstProgress(), "unused"))
+        ingest.run(spec, Context(tmp_path / "job", StopAtFirstProgress(), str(tmp_path / "job-storage")))
     finished = {path: path.stat().st_mtime_ns for path in (tmp_path / "job").rglob("shards/*.json")}
     assert finished
     (tmp_path / "job" / "stop").unlink()
-    outcome = ingest.run(spec, Context(tmp_path / "job", ListReporter(), "unused", attempt=2))
+    outcome = ingest.run(spec, Context(tmp_path / "job", ListReporter(), str(tmp_path / "job-storage"), attempt=2))
     assert all(path.stat().st_mtime_ns == at for path, at in finished.items())
     assert hash_folder(outcome.outputs["dataset"])[0] == hash_folder(whole.outputs["dataset"])[0]
 
@@ -280,7 +290,10 @@ def test_large_datasets_are_sorted_by_id_over_several_parts(make_source, recipe,
     ("change", "words"),
     [
         ({"sources": ()}, "no source"),
-        ({"recipe": IngestRecipe(languages=("Pyhton",))}, "Pyhton"),
+        ({"recipe": make_recipe({"language": {"languages": ["Pyhton"]}})}, "Step language, .* Pyhton"),
+        ({"recipe": make_recipe({"lines": {"max_line": 1}})}, "Step lines, parameter max_line: 1 is below 80"),
+        ({"recipe": make_recipe({"lines": {"longest": 1}})}, "Step lines has no parameter longest"),
+        ({"recipe": make_recipe(mixture={"other": 1.0})}, "other, which is no source"),
         ({"recipe": IngestRecipe(held_out_share=1.5)}, "1.5"),
         ({"sources": (SourceSpec("s", "/a"), SourceSpec("s", "/b"))}, "share a name"),
     ],
@@ -302,4 +315,7 @@ def test_a_source_that_gives_nothing_is_refused_with_the_reasons(make_source, re
 
 def test_dropped_rows_have_the_published_columns(make_source, recipe, context):
     outcome = ingest.run(IngestDataset((make_source("s", functions(2) | {"a.xyz": "x"}),), recipe), context)
-    assert pq.read_schema(outcome.outputs["dataset"] / "dropped.parquet").equals(DROPPED)
+    folder = outcome.outputs["dataset"]
+    assert pq.read_schema(folder / "dropped.parquet").equals(DROPPED)
+    assert pq.read_schema(folder / "measures.parquet").equals(MEASURES)
+    assert pq.read_schema(folder / "clusters.parquet").equals(CLUSTERS)

@@ -7,18 +7,19 @@ from pathlib import Path
 
 import pytest
 
-from worker.data.walk import walk
+from worker.data.sources import open_source, tabulate
 from worker.failures import StageFailure
 from worker.specs import SourceSpec
 
 
 def listed(source, others=()):
-    return {item.path: item.problem for item in walk(source, others)}
+    return {item.path: item.problem for item in open_source(source, others).list()}
 
 
 def test_files_come_sorted_by_path_at_any_depth(make_source):
     source = make_source("s", {"b.py": "", "a/z.py": "", "a/b/c.py": "", "c.py": ""})
-    assert [item.path for item in walk(source)] == ["a/b/c.py", "a/z.py", "b.py", "c.py"]
+    table = tabulate("s", "MIT", open_source(source).list())
+    assert table["path"].to_pylist() == ["a/b/c.py", "a/z.py", "b.py", "c.py"]
 
 
 def test_version_control_and_byte_code_are_not_looked_at(make_source):
@@ -50,9 +51,9 @@ def test_a_name_that_is_not_utf8_is_shown_and_still_opens(make_source):
     source = make_source("s", {})
     with open(os.fsencode(source.location) + b"/caf\xe9.py", "wb") as file:
         file.write(b"x")
-    (item,) = walk(source)
+    (item,) = open_source(source).list()
     assert item.path == "caf\\xe9.py"
-    assert Path(source.location, item.raw_path).read_bytes() == b"x"
+    assert open_source(source).read([item.locator], [1]) == [(b"x", None)]
 
 
 def test_a_folder_that_is_another_source_belongs_to_that_one(make_source):
@@ -71,5 +72,5 @@ def test_an_unreadable_folder_is_a_reason(make_source):
 
 def test_a_missing_location_is_refused(tmp_path):
     with pytest.raises(StageFailure) as refused:
-        walk(SourceSpec("s", str(tmp_path / "nowhere")))
+        list(open_source(SourceSpec("s", str(tmp_path / "nowhere"))).list())
     assert refused.value.code == "data:user:source-missing"
