@@ -9,25 +9,35 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from tokenizers import Tokenizer
+import numpy as np
 
 from worker.data.documents import HELD_OUT, HELD_OUT_SOURCE
 from worker.tokenizer import text
+from worker.tokenizer.engines import Encoder
+from worker.tokenizer.vocabulary import Counts
 
 BYTES_PER_LANGUAGE = 2_000_000
+SPLITS = (HELD_OUT, HELD_OUT_SOURCE)
 
 
-def measure(tokenizer: Tokenizer, data: Path, seed: int) -> dict[str, Any]:
-    """{split: {"bytes", "tokens", "bytes_per_token", "languages": {...}}}; no text, no figure: null."""
-    return {split: _measure_split(tokenizer, data, split, seed) for split in (HELD_OUT, HELD_OUT_SOURCE)}
+def measure(encoder: Encoder, data: Path, seed: int, size: int) -> tuple[dict[str, Any], Counts]:
+    """({split: {"bytes", "tokens", "bytes_per_token", "languages": {...}}}, occurrences of each id below `size`).
+
+    No text, no figure: null.
+    """
+    counts = np.zeros(size, np.int64)
+    return {split: _measure_split(encoder, data, split, seed, counts) for split in SPLITS}, counts
 
 
-def _measure_split(tokenizer: Tokenizer, data: Path, split: str, seed: int) -> dict[str, Any]:
+def _measure_split(encoder: Encoder, data: Path, split: str, seed: int, counts: Counts) -> dict[str, Any]:
     languages = {}
     for language in text.languages(data, split):
         sample = text.sample(data, split, BYTES_PER_LANGUAGE, seed, language)
-        batches = text.read(data, sample)
-        n_tokens = sum(len(encoding.ids) for batch in batches for encoding in tokenizer.encode_batch_fast(batch))
+        n_tokens = 0
+        for batch in text.read(data, sample):
+            ids = encoder.encode(batch).ids
+            counts += np.bincount(ids, minlength=len(counts))
+            n_tokens += len(ids)
         languages[language] = _row(sample.n_bytes, n_tokens)
     total = _row(sum(row["bytes"] for row in languages.values()), sum(row["tokens"] for row in languages.values()))
     return {**total, "languages": languages}

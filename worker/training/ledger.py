@@ -1,4 +1,5 @@
-"""Which samples each step saw: `batches.parquet` with `step` (from 1) and `sample_ids` (in batch order).
+"""Which samples each step saw: `batches.parquet` with `step` (from 1), `sample_ids` (in batch order) and `losses` (of each
+of them, in nats per token, before the step was taken).
 
 Rows are kept in memory and written as a chunk whenever a checkpoint asks this callback for its state, which
 Composer does before it writes anything: so no checkpoint claims a step whose rows a kill -9 could lose. On
@@ -7,7 +8,7 @@ resumption, rows past the checkpoint are dropped; those steps will be trained, a
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +19,17 @@ from composer.core import Callback, State
 from composer.loggers import Logger
 from composer.utils import dist
 
-SCHEMA = pa.schema([("step", pa.int64()), ("sample_ids", pa.list_(pa.int64()))])
+SCHEMA = pa.schema([("step", pa.int64()), ("sample_ids", pa.list_(pa.int64())), ("losses", pa.list_(pa.float32()))])
 
 
 class BatchLedger(Callback):
-    """Records on rank 0 what all ranks trained on, under `folder`."""
+    """Records on rank 0 what all ranks trained on, under `folder`.
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    `take_losses` gives the losses of this rank's samples since it was last called, in their order.
+    """
+
+    def __init__(self, folder: Path, take_losses: Callable[[], torch.Tensor]) -> None:
+        self.folder, self.take_losses = folder, take_losses
         self.rows: list[dict[str, Any]] = []
 
     def fit_start(self, state: State, logger: Logger) -> None:
@@ -34,9 +38,10 @@ class BatchLedger(Callback):
             drop_after(self.folder, state.timestamp.batch.value)
 
     def batch_end(self, state: State, logger: Logger) -> None:
-        sample_ids = _gather(state)
+        sample_ids = [int(sample_id) for sample_id in _gather(state, state.batch["sample_ids"])]
+        losses = [float(loss) for loss in _gather(state, self.take_losses())]
         if dist.get_global_rank() == 0:
-            self.rows.append({"step": state.timestamp.batch.value, "sample_ids": sample_ids})
+            self.rows.append({"step": state.timestamp.batch.value, "sample_ids": sample_ids, "losses": losses})
 
     def state_dict(self) -> dict[str, Any]:
         self.flush()
@@ -48,13 +53,11 @@ class BatchLedger(Callback):
             self.rows = []
 
 
-def _gather(state: State) -> list[int]:
-    """The global batch's sample ids: each rank's slice, in rank order."""
-    own = state.batch["sample_ids"]
+def _gather(state: State, own: torch.Tensor) -> torch.Tensor:
+    """One value for each sample of the global batch: each rank's slice, in rank order."""
     if dist.get_world_size() == 1:
-        return [int(sample_id) for sample_id in own]
-    slices = dist.all_gather(state.device.tensor_to_device(own))
-    return [int(sample_id) for sample_id in torch.cat(list(slices))]
+        return own.cpu()
+    return torch.cat(list(dist.all_gather(state.device.tensor_to_device(own)))).cpu()
 
 
 def write_chunk(folder: Path, rows: list[dict[str, Any]]) -> None:
@@ -82,7 +85,7 @@ def merge(folder: Path, target: Path) -> int:
     n_steps = 0
     with pq.ParquetWriter(target, SCHEMA) as writer:
         for path in _chunks(folder):
-            table = pq.read_table(path)
+            table = pq.read_table(path, schema=SCHEMA)  # a chunk from before losses were recorded has none
             writer.write_table(table)
             n_steps += table.num_rows
     return n_steps

@@ -17,29 +17,47 @@ from torchmetrics import Metric
 from transformers import LlamaConfig, LlamaForCausalLM
 from transformers.models.llama.modeling_llama import LlamaDecoderLayer
 
-from worker.specs import ModelShape
+from worker.specs import ModelShape, TrainRecipe
 from worker.training.data import Batch, ShardSet
 
 IGNORED = -100  # no next token is known there
 
 
 class TrainedLlama(ComposerModel):
-    """Next-token prediction on packed sequences; mean cross-entropy in nats per token."""
+    """Next-token prediction on packed sequences; mean cross-entropy in nats per token.
 
-    def __init__(self, llama: LlamaForCausalLM) -> None:
+    With `end_of_text` a token attends only to those of its own document, which that token ends.
+    """
+
+    def __init__(self, llama: LlamaForCausalLM, end_of_text: int | None = None) -> None:
         super().__init__()
-        self.llama = llama
+        self.llama, self.end_of_text = llama, end_of_text
+        self._sample_losses: list[Tensor] = []
         # Composer's FSDP looks for an attribute of this name; nn.Module would type it as a submodule.
         object.__setattr__(llama, "fsdp_wrap_fn", _is_layer)
 
     def forward(self, batch: Batch) -> Tensor:
         """Logits, (batch, sequence, vocabulary)."""
-        logits: Tensor = self.llama(input_ids=batch["input_ids"], use_cache=False).logits
+        ids = batch["input_ids"]
+        mask = None if self.end_of_text is None else within_documents(ids, self.end_of_text)
+        logits: Tensor = self.llama(input_ids=ids, attention_mask=mask, use_cache=False).logits
         return logits
 
     def loss(self, outputs: Tensor, batch: Batch, *args: Any, **kwargs: Any) -> Tensor:
+        """The mean over all predicted tokens; each sample's own mean is kept for `take_sample_losses`."""
         targets = next_tokens(batch["input_ids"])
-        return functional.cross_entropy(outputs.float().flatten(0, 1), targets.flatten(), ignore_index=IGNORED)
+        flat = functional.cross_entropy(
+            outputs.float().flatten(0, 1), targets.flatten(), ignore_index=IGNORED, reduction="none"
+        )
+        # Every sample predicts the same number of tokens, so the mean of the samples' means is the mean of the tokens.
+        each = flat.view_as(targets)[:, :-1].mean(dim=1)
+        self._sample_losses.append(each.detach())
+        return each.mean()
+
+    def take_sample_losses(self) -> Tensor:
+        """Losses of the samples since the last call, (samples,), in their order over the microbatches."""
+        taken, self._sample_losses = self._sample_losses, []
+        return torch.cat(taken)
 
     def eval_forward(self, batch: Batch, outputs: Any = None) -> Tensor:
         return self.forward(batch)
@@ -52,10 +70,11 @@ class TrainedLlama(ComposerModel):
         return {} if is_train else {"LanguageCrossEntropy": LanguageCrossEntropy(ignore_index=IGNORED)}
 
 
-def build(shape: ModelShape, shards: ShardSet, seed: int) -> TrainedLlama:
+def build(recipe: TrainRecipe, shards: ShardSet) -> TrainedLlama:
     """A freshly initialised model; equal seeds give equal weights."""
-    torch.manual_seed(seed)
-    return TrainedLlama(LlamaForCausalLM(config_of(shape, shards)))
+    torch.manual_seed(recipe.seed)
+    end_of_text = shards.special_ids["end_of_text"] if recipe.mask_documents else None
+    return TrainedLlama(LlamaForCausalLM(config_of(recipe.shape, shards)), end_of_text)
 
 
 def config_of(shape: ModelShape, shards: ShardSet) -> LlamaConfig:
@@ -79,6 +98,20 @@ def config_of(shape: ModelShape, shards: ShardSet) -> LlamaConfig:
 def next_tokens(input_ids: Tensor) -> Tensor:
     """Targets: each position's next token. Shifting these and not the logits saves a copy as large as the logits."""
     return functional.pad(input_ids[:, 1:], (0, 1), value=IGNORED)
+
+
+def within_documents(input_ids: Tensor, end_of_text: int) -> Tensor:
+    """Which tokens each may attend to, (batch, 1, sequence, sequence) bool: earlier ones of its own document.
+
+    Read from the tokens themselves and not from the shards' recorded starts: fill-in-the-middle moves these, and an
+    end-of-text token ends each document still.
+    """
+    ended = torch.cumsum(input_ids == end_of_text, dim=1)
+    document = functional.pad(ended[:, :-1], (1, 0))
+    same = document[:, :, None] == document[:, None, :]
+    length = input_ids.shape[1]
+    causal = torch.ones(length, length, dtype=torch.bool, device=input_ids.device).tril()
+    return (same & causal)[:, None]
 
 
 def n_parameters(module: nn.Module) -> int:

@@ -73,7 +73,7 @@ def train(spec: TrainModel, shards: ShardSet, context: Context) -> Trained:
 def _parts(spec: TrainModel, shards: ShardSet, context: Context, interruption: callbacks.Interruption) -> Parts:
     recipe, device = spec.recipe, device_of(spec.recipe)
     context.enter("calibrate")
-    network = model.build(recipe.shape, shards, recipe.seed)
+    network = model.build(recipe, shards)
     matmul = calibrate.matmul_flops_per_second(recipe.precision, device)
     course = _course(recipe, shards, network, context.work / "plan.json", device)
     clip = callbacks.ClipGradients(recipe.optimiser.gradient_clip)
@@ -131,7 +131,7 @@ def _run(
     asked = interruption.asked or (context.stop_requested() and resumed_at is None)
     if _decided_by_rank_zero(lambda: asked):
         raise Stopped("before the first step")
-    recorded = ledger.BatchLedger(context.work / "batches")
+    recorded = ledger.BatchLedger(context.work / "batches", parts.network.take_sample_losses)
     trainer = build_trainer(spec, shards, context, parts, recorded, folder)
     try:
         _fit(trainer, parts, context, resumed_at)

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
+import unicodedata
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from tokenizers import normalizers
 
 from tests.worker.tokenizer.conftest import document, python_text
 from worker.context import Stopped
@@ -17,8 +23,11 @@ from worker.manifest import hash_folder
 from worker.shards.build import run
 from worker.shards.packing import dtype_for
 from worker.shards.units import unit_text
-from worker.specs import BuildShards
+from worker.specs import ArtifactRef, BuildShards, TrainTokenizer
+from worker.tokenizer import merges
+from worker.tokenizer.engines import Encoded, Encoder
 from worker.tokenizer.load import load
+from worker.tokenizer.train import run as train_tokenizer
 
 CLASS = "class Long:\n    x = 1\n\n" + "".join(
     f"    def m{i}(self):\n        '''é 日本 {i}'''\n        return {i}\n\n" for i in range(12)
@@ -172,6 +181,133 @@ def test_another_tokenizer_than_the_one_named_is_refused(rich, tokenizer, make_c
     with pytest.raises(StageFailure) as refused:
         run(BuildShards(rich, replace(tokenizer, sha256="0" * 64), 32), make_context())
     assert refused.value.code == "tokenizer:user:hash-mismatch"
+
+
+def test_starts_are_where_the_ledgers_pieces_begin(rich, tokenizer, make_context):
+    from streaming import LocalDataset
+
+    outcome = run(BuildShards(rich, tokenizer, 32, boundaries=True), make_context())
+    folder = outcome.outputs["shards"]
+    recorded = [sample["starts"].tolist() for sample in LocalDataset(local=str(folder / "train"))]
+    pieces: dict[int, list[int]] = {}
+    for piece in ledger(folder, "train"):
+        pieces.setdefault(piece["sample"], []).append(piece["token_start"])
+    assert recorded == [pieces[sample] for sample in range(len(recorded))]
+    assert all(starts[0] == 0 for starts in recorded)
+    assert outcome.summary["meta"]["boundaries"] == "starts"
+
+
+def test_boundaries_change_no_token(rich, tokenizer, make_context):
+    plain = run(BuildShards(rich, tokenizer, 32), make_context("a")).outputs["shards"]
+    bounded = run(BuildShards(rich, tokenizer, 32, boundaries=True), make_context("b")).outputs["shards"]
+    assert (samples(plain, "train") == samples(bounded, "train")).all()
+
+
+def with_mixture(dataset, **epochs):
+    """The same dataset folder with a mixture in its statistics, as ingest writes them."""
+    rows = {source: {"weight": 1, "tokens": 1, "share": 1, "epochs": value} for source, value in epochs.items()}
+    (Path(dataset.uri) / "statistics.json").write_text(json.dumps({"mixture": rows}))
+    return ArtifactRef(dataset.uri, hash_folder(Path(dataset.uri))[0])
+
+
+def copies_of(folder: Path) -> dict[str, int]:
+    """How many copies of each training document were packed."""
+    found: dict[str, set[int]] = {}
+    for piece in ledger(folder, "train"):
+        found.setdefault(piece["document"], set()).add(piece["copy"])
+    return {document: len(copies) for document, copies in found.items()}
+
+
+def test_a_mixture_repeats_and_thins_whole_documents(make_dataset, tokenizer, make_context):
+    more = [document(f"m{n}.py", python_text(n)) | {"source": "more"} for n in range(40)]
+    less = [document(f"l{n}.py", python_text(100 + n)) | {"source": "less"} for n in range(40)]
+    held = [document(f"h{n}.py", python_text(1000 + n), "held_out") for n in range(8)]
+    dataset = with_mixture(make_dataset([*more, *less, *held], "mixed"), more=2.5, less=0.5)
+    outcome = run(BuildShards(dataset, tokenizer, 32), make_context())
+    counted = copies_of(outcome.outputs["shards"])
+    first = {row["id"] for row in more}
+    assert {counted[row] for row in first} == {2, 3}
+    assert 10 < sum(row not in first for row in counted) < 30  # 20 of 40 are expected
+    assert outcome.summary["meta"]["mixture"] == {"more": 2.5, "less": 0.5}
+    assert {piece["copy"] for piece in ledger(outcome.outputs["shards"], "held_out")} == {0}
+
+
+def test_copies_of_a_text_do_not_stand_side_by_side(make_dataset, tokenizer, make_context):
+    rows = [document(f"m{n}.py", python_text(n)) for n in range(40)]
+    held = [document(f"h{n}.py", python_text(1000 + n), "held_out") for n in range(8)]
+    dataset = with_mixture(make_dataset([*rows, *held], "repeated"), s=3.0)
+    folder = run(BuildShards(dataset, tokenizer, 32), make_context()).outputs["shards"]
+    order = [piece["document"] for piece in ledger(folder, "train") if piece["ends"]]
+    assert sum(left == right for left, right in pairwise(order)) < len(order) // 10
+
+
+def test_no_copy_of_a_held_out_text_is_trained_on(make_dataset, tokenizer, make_context):
+    shared = python_text(5)
+    rows = [document(f"t{n}.py", f"x = {n}\n{shared}{python_text(n + 100)}") for n in range(20)]
+    rows += [document(f"h{n}.py", f"y = {n}\n{shared}{python_text(n + 500)}", "held_out") for n in range(8)]
+    dataset = with_mixture(make_dataset(rows, "leaking"), s=2.0)
+    folder = run(BuildShards(dataset, tokenizer, 32), make_context()).outputs["shards"]
+    name = shared[4 : shared.index("(")]
+    assert name not in {piece["unit"] for piece in ledger(folder, "train")}
+
+
+def test_one_core_and_two_give_the_same_bytes(rich, tokenizer, make_context, tmp_path):
+    """In a process of its own, as engines read the number of cores once."""
+    script = (
+        "import sys; from pathlib import Path\n"
+        "from worker.context import Context; from worker.events import ListReporter\n"
+        "from worker.specs import ArtifactRef, BuildShards; from worker.shards.build import run\n"
+        "folder = Path(sys.argv[5]); folder.mkdir()\n"
+        "spec = BuildShards(ArtifactRef(*sys.argv[1:3]), ArtifactRef(*sys.argv[3:5]), 32)\n"
+        "run(spec, Context(folder, ListReporter(), str(folder / 'storage')))\n"
+    )
+    inputs = [rich.uri, rich.sha256, tokenizer.uri, tokenizer.sha256]
+    one_core = sorted(os.sched_getaffinity(0))[:1]
+    subprocess.run(
+        [sys.executable, "-c", script, *inputs, str(tmp_path / "one-core")],
+        check=True,
+        capture_output=True,
+        preexec_fn=lambda: os.sched_setaffinity(0, one_core),
+    )
+    here = run(BuildShards(rich, tokenizer, 32), make_context()).outputs["shards"]
+    assert hash_folder(tmp_path / "one-core" / "out" / "shards") == hash_folder(here)
+
+
+def test_an_engine_that_reads_otherwise_is_refused(rich, tokenizer, make_context, monkeypatch):
+    right = Encoder.encode
+
+    def wrong(self, texts):
+        found = right(self, texts)
+        return Encoded(found.ids[::-1], found.lengths)
+
+    monkeypatch.setattr(Encoder, "encode", wrong)
+    with pytest.raises(StageFailure) as refused:
+        run(BuildShards(rich, tokenizer, 32), make_context())
+    assert refused.value.code == "tokenizer:app:engines-differ"
+
+
+def test_an_imported_tokenizer_that_composes_characters_keeps_its_spans(make_dataset, make_context, tmp_path):
+    """Its tokens are fewer bytes than the text has, so their lengths do not say where they stand."""
+    texts = [python_text(n) for n in range(40)]
+    theirs = merges.learn_by_reference(iter([*texts, "\u00e9 \u00e9"]), 330, ["<|endoftext|>"], "gpt2")
+    theirs.normalizer = normalizers.NFC()
+    (tmp_path / "theirs").mkdir()
+    theirs.save(str(tmp_path / "theirs" / "tokenizer.json"))
+    rows = [document(f"t{n}.py", f"s = 'cafe\u0301 {n}'\n{text}") for n, text in enumerate(texts)]
+    rows += [document(f"h{n}.py", python_text(900 + n), "held_out") for n in range(8)]
+    dataset = make_dataset(rows, "decomposed")
+    spec = TrainTokenizer(dataset, import_from=str(tmp_path / "theirs"))
+    made = train_tokenizer(spec, make_context("import")).outputs["tokenizer"]
+    ref = ArtifactRef(str(made), hash_folder(made)[0])
+    folder = run(BuildShards(dataset, ref, 32, "documents"), make_context()).outputs["shards"]
+    documents, packed, decoder = contents(dataset), samples(folder, "train"), load(made)
+    end = decoder.token_to_id("<|endoftext|>")
+    for piece in ledger(folder, "train"):
+        tokens = packed[piece["sample"]][piece["token_start"] : piece["token_end"]]
+        text = documents[piece["document"]]["content"][piece["char_start"] : piece["char_end"]]
+        decoded = decoder.decode([n for n in tokens.tolist() if n != end])
+        # Where a character is cut between samples, what is whole of the piece must still agree.
+        assert decoded.strip("\ufffd") in unicodedata.normalize("NFC", text)
 
 
 @pytest.mark.parametrize(

@@ -36,6 +36,7 @@ def document(path: str, content: str, split: str = "train", language: str = "Pyt
         "n_lines": content.count("\n"),
         "content_sha": content_sha(raw),
         "content": content,
+        "tokens": len(content.split()),
     }
 
 

@@ -48,7 +48,7 @@ def test_without_a_whole_checkpoint_the_run_starts_anew(tmp_path):
 
 
 def rows(first, last):
-    return [{"step": step, "sample_ids": [step, step + 1]} for step in range(first, last + 1)]
+    return [{"step": step, "sample_ids": [step, step + 1], "losses": [0.5, 1.5]} for step in range(first, last + 1)]
 
 
 @pytest.mark.parametrize(("resumed_at", "expected"), [(30, 30), (20, 20), (14, 14), (0, 0)])

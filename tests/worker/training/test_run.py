@@ -103,6 +103,14 @@ def test_the_batches_file_names_the_samples_of_every_step(straight):
         assert row["sample_ids"] == data.sample_ids_for_step(spec.recipe.seed, 50, spec.recipe.batch_size, row["step"])
 
 
+def test_the_losses_of_a_steps_samples_are_recorded_and_average_to_its_loss(straight):
+    _, context, outcome = straight
+    losses = curve(context.reporter.events, ["loss/train"])
+    for row in pq.read_table(outcome.outputs["batches"] / "batches.parquet").to_pylist():
+        assert len(row["losses"]) == len(row["sample_ids"])
+        assert sum(row["losses"]) / len(row["losses"]) == pytest.approx(losses[row["step"], "loss/train"], rel=1e-5)
+
+
 def test_the_export_gives_the_trained_models_losses_in_transformers(straight):
     spec, context, outcome = straight
     llama = LlamaForCausalLM.from_pretrained(outcome.outputs["model"])
