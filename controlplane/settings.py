@@ -70,6 +70,7 @@ DATABASE_URL = env("DATABASE_URL")
 REDIS_URL = env("REDIS_URL")
 TRITON_URL = env("TRITON_URL") or triton_address(STATE_DIR)  # host:port of Triton's gRPC endpoint
 STORAGE_URL = env("STORAGE_URL") or str(STATE_DIR / "storage")
+SOURCE_ROOTS = env_list("SOURCE_ROOTS")  # folders that local sources must lie in; empty: wherever the workers can read
 JOBS_DIR = Path(env("YARD_JOBS_DIR", str(STATE_DIR / "jobs")))
 WORKER_PYTHON = Path(env("WORKER_PYTHON", str(BASE_DIR / ".venv" / "worker" / "bin" / "python")))
 SERVICES_DIR = services_dir(STATE_DIR)
@@ -192,7 +193,7 @@ LANGUAGE_CODE = "en-gb"
 TIME_ZONE = "UTC"
 USE_TZ = True
 STATIC_URL = "static/"
-STATIC_ROOT = STATE_DIR / "static"
+STATIC_ROOT = STATE_DIR / "static" if PRODUCTION else None  # elsewhere the apps' own folders are served, see below
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {

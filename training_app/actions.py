@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from django.db import transaction
@@ -16,7 +16,7 @@ from controlplane.access.refusals import Refused
 from controlplane.jobs.actions import submit_job
 from controlplane.ui.names import friendly_name
 from datasets_app.models import ShardSet
-from training_app.models import Model, ModelVersion, TrainingRun
+from training_app.models import Model, ModelVersion, RunView, TrainingRun
 from worker import specs
 
 # Greedy decoding of a small model loops; 1.15 ended most loops seen on a 4 M model. Kept low, since it also hurts names.
@@ -81,6 +81,61 @@ def archive_run(*, run: TrainingRun, by: User) -> None:
     run.archived_at = timezone.now()
     run.save(update_fields=["archived_at"])
     audit.record(action="archive_run", actor=by, project=run.project, obj=run)
+
+
+@transaction.atomic
+def archive_runs(*, runs: Iterable[TrainingRun], by: User) -> list[TrainingRun]:
+    """Archive each run that has ended; the answer is those that have not, which stay as they are."""
+    still_active = []
+    for run in runs:
+        if run.job.is_active:
+            still_active.append(run)
+        elif run.archived_at is None:
+            archive_run(run=run, by=by)
+    return still_active
+
+
+@transaction.atomic
+def restore_runs(*, runs: Iterable[TrainingRun], by: User) -> None:
+    """Bring archived runs back into the lists."""
+    for run in runs:
+        if TrainingRun.objects.filter(pk=run.pk, archived_at__isnull=False).update(archived_at=None):
+            audit.record(action="restore_run", actor=by, project=run.project, obj=run)
+
+
+@transaction.atomic
+def save_run_view(*, project: Project, by: User, name: str, query: str, is_shared: bool) -> RunView:
+    """Keep the runs table's state under a name. Raises Refused for a name that the person sees already."""
+    Project.objects.select_for_update().get(pk=project.pk)
+    if RunView.objects.for_person(project, by).filter(name__iexact=name).exists():
+        raise Refused(f"There is a view called {name} already; choose another name, or change that one.")
+    view = RunView.objects.create(project=project, created_by=by, name=name, query=query, is_shared=is_shared)
+    after = {"query": query, "shared": is_shared}
+    audit.record(action="save_run_view", actor=by, project=project, obj=view, after=after)
+    return view
+
+
+@transaction.atomic
+def change_run_view(*, view: RunView, by: User, query: str) -> None:
+    """The view shows from now on what `query` says."""
+    before, view.query = view.query, query
+    view.save(update_fields=["query"])
+    audit.record(
+        action="change_run_view",
+        actor=by,
+        project=view.project,
+        obj=view,
+        before={"query": before},
+        after={"query": query},
+    )
+
+
+@transaction.atomic
+def archive_run_view(*, view: RunView, by: User) -> None:
+    """Take a view away; its name is free again."""
+    view.archived_at = timezone.now()
+    view.save(update_fields=["archived_at"])
+    audit.record(action="archive_run_view", actor=by, project=view.project, obj=view)
 
 
 @transaction.atomic

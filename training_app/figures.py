@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from controlplane.jobs.metrics import Extreme
-from controlplane.jobs.models import Job, MetricPoint
+from controlplane.jobs.metrics import Extreme, downsample
+from controlplane.jobs.models import Job
 from controlplane.ui.charts import Series, line_chart
 from training_app.models import TrainingRun
 
@@ -36,32 +36,24 @@ COMPARED = ("loss/train", "loss/val", "bits_per_byte/held_out", "throughput/toke
 def curves(job: Job, chart: str, first: float | None = None, last: float | None = None) -> dict[str, Any]:
     """One chart of a run, between two steps when zoomed. Raises KeyError for a chart that is not in CHARTS."""
     names, unit = CHARTS[chart]
-    points = _points([job.pk], names, first, last)
+    points = downsample([(job.pk, name) for name in names], BUCKETS, first, last)
     return line_chart(_series(points, names), x_title="step", y_title=unit, log_y=chart in {"loss", "gradient"})
 
 
 def overlaid(runs: Sequence[TrainingRun], metric: str) -> dict[str, Any]:
-    """The same metric of several runs, named by run."""
-    series = []
-    for run in runs:
-        points = _points([run.job_id], (metric,), None, None)
-        series.append(Series(run.name, [point.step for point in points], [point.value for point in points]))
+    """The same metric of several runs, named by run; many runs share the points that one page can carry."""
+    points = downsample([(run.job_id, metric) for run in runs], max(BUCKETS // len(runs), 100))
+    found = [(run, [point for point in points if point.job_id == run.job_id]) for run in runs]
+    series = [Series(run.name, [point.step for point in own], [point.value for point in own]) for run, own in found]
     return line_chart(series, x_title="step", y_title=metric, log_y=metric.startswith("loss/"))
 
 
 def differing(runs: Sequence[TrainingRun]) -> list[tuple[str, list[Any]]]:
     """Recipe fields in which the runs differ, with each run's value; what is the same for all is left out."""
-    flat = [dict(_flat(run.recipe)) for run in runs]
-    names = sorted({name for recipe in flat for name in recipe})
-    rows = [(name, [recipe.get(name) for recipe in flat]) for name in names]
+    recipes = [dict(flat(run.recipe)) for run in runs]
+    names = sorted({name for recipe in recipes for name in recipe})
+    rows = [(name, [recipe.get(name) for recipe in recipes]) for name in names]
     return [(name, values) for name, values in rows if any(value != values[0] for value in values)]
-
-
-def _points(jobs: Sequence[Any], names: Sequence[str], first: float | None, last: float | None) -> list[Extreme]:
-    points = MetricPoint.objects.filter(job__in=jobs, name__in=names)
-    if first is not None and last is not None:
-        points = points.filter(step__gte=first, step__lte=last)
-    return points.downsample(BUCKETS)
 
 
 def _series(points: Sequence[Extreme], names: Sequence[str]) -> list[Series]:
@@ -73,9 +65,10 @@ def _series(points: Sequence[Extreme], names: Sequence[str]) -> list[Series]:
     ]
 
 
-def _flat(recipe: dict[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:
+def flat(recipe: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:
+    """A recipe's fields by their dotted names."""
     for name, value in recipe.items():
         if isinstance(value, dict):
-            yield from _flat(value, f"{prefix}{name}.")
+            yield from flat(value, f"{prefix}{name}.")
         else:
             yield f"{prefix}{name}", value

@@ -6,15 +6,15 @@ from typing import Any
 
 from django import forms
 
-from controlplane.access.models import Project
+from controlplane.ui.choices import RowField, RowsForm
 from datasets_app.models import ShardSet
 from training_app import recipes
 
 
-class RunForm(forms.Form):
+class RunForm(RowsForm):
     """A named recipe and what to change in it; an empty field keeps the recipe's own value."""
 
-    shard_set = forms.ModelChoiceField(ShardSet.objects.none(), label="Shards")
+    shard_set = RowField(ShardSet, label="Shards")
     model_name = forms.SlugField(max_length=80, label="Registers as", help_text="The result is its next version.")
     name = forms.SlugField(max_length=80, required=False, help_text="Empty gives a friendly one.")
     tags = forms.CharField(required=False, help_text="Separated by commas.")
@@ -24,12 +24,6 @@ class RunForm(forms.Form):
     batch_size = forms.IntegerField(required=False, min_value=1)
     fim_rate = forms.FloatField(required=False, min_value=0, max_value=1, label="Fill-in-the-middle rate")
     seed = forms.IntegerField(required=False, min_value=0)
-
-    def __init__(self, *args: Any, project: Project, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        field = self.fields["shard_set"]
-        assert isinstance(field, forms.ModelChoiceField)
-        field.queryset = ShardSet.objects.for_choice(project)
 
     def clean_tags(self) -> list[str]:
         return split_tags(self.cleaned_data["tags"])
@@ -53,6 +47,14 @@ class RunEditForm(forms.Form):
 
     def clean_tags(self) -> list[str]:
         return split_tags(self.cleaned_data["tags"])
+
+
+class RunViewForm(forms.Form):
+    """`query` is the table's state, as the page itself wrote it down."""
+
+    name = forms.CharField(max_length=80)
+    query = forms.CharField(max_length=6_000, required=False, widget=forms.HiddenInput)
+    is_shared = forms.BooleanField(required=False, label="Share it with the project")
 
 
 def split_tags(text: str) -> list[str]:

@@ -40,6 +40,9 @@ def _on_event(job: Job, event: str, payload: Mapping[str, Any]) -> None:
 def _on_success(job: Job, manifest: Manifest) -> None:
     run = TrainingRun.objects.select_related("model", "shard_set__tokenizer").get(job=job)
     receive(run, manifest, "model")
+    # What each step saw lies beside the model, an artifact of its own: training_app.steps opens it.
+    run.summary["batches"] = {"uri": manifest.outputs["batches"].uri, "sha256": manifest.outputs["batches"].sha256}
+    run.save(update_fields=["summary"])
     actions.register_model_version(run=run, n_parameters=int(manifest.counts["parameters"]))
 
 

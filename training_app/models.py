@@ -7,6 +7,8 @@ from typing import ClassVar
 from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.indexes import GinIndex
 from django.db import models
+from django.db.models import Value
+from django.db.models.functions import Cast, Concat
 from django.utils import timezone
 
 from controlplane.access.models import Project, ProjectOwned, User
@@ -45,6 +47,46 @@ class TrainingRun(MadeByJob):
         indexes: ClassVar = [
             models.Index(fields=["project", "-created_at", "-id"], name="run_list"),
             GinIndex(fields=["tags"], name="run_tags"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class RunViewQuerySet(models.QuerySet["RunView"]):
+    def for_person(self, project: Project, user: User) -> RunViewQuerySet:
+        """The project's shared views and the person's own, by name."""
+        mine = models.Q(is_shared=True) | models.Q(created_by=user)
+        return self.filter(mine, project=project, archived_at=None).order_by("name", "id")
+
+    def changeable_by(self, project: Project, user: User, is_maintainer: bool) -> RunViewQuerySet:
+        """One's own; a maintainer keeps the shared ones too."""
+        rows = self.for_person(project, user)
+        return rows if is_maintainer else rows.filter(created_by=user)
+
+
+class RunView(ProjectOwned):
+    """A way to look at the runs, under a name: for its maker alone, or shared with the project."""
+
+    name = models.CharField(max_length=80)
+    query = models.TextField(blank=True)  # the table's query string: see training_app.table
+    is_shared = models.BooleanField(default=False)
+
+    objects = RunViewQuerySet.as_manager()
+
+    class Meta:
+        constraints: ClassVar = [
+            models.CheckConstraint(condition=~models.Q(name=""), name="run_view_has_a_name"),
+            models.UniqueConstraint(
+                fields=["project", "name"],
+                condition=models.Q(is_shared=True, archived_at=None),
+                name="shared_run_view_name_once",
+            ),
+            models.UniqueConstraint(
+                fields=["project", "created_by", "name"],
+                condition=models.Q(is_shared=False, archived_at=None),
+                name="own_run_view_name_once",
+            ),
         ]
 
     def __str__(self) -> str:
@@ -95,9 +137,10 @@ class ModelVersionQuerySet(models.QuerySet["ModelVersion"]):
         )
 
     def for_choice(self, project: Project) -> ModelVersionQuerySet:
-        """What a form offers: names only, since a form reads all of them."""
+        """What a form offers; `label` is what `str` says, for the database to search."""
+        label = Concat("model__name", Value(" v"), Cast("number", models.CharField()))
         mine = self.filter(project=project, archived_at=None).select_related("model")
-        return mine.only("number", "model__name").order_by("-created_at", "-id")
+        return mine.annotate(label=label).order_by("-created_at", "-id")
 
 
 class ModelVersion(ProjectOwned):

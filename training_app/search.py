@@ -8,12 +8,11 @@ name, status, dataset, model  of the run itself
 
 from __future__ import annotations
 
-from typing import Any
-
-from django.db.models import F, FloatField, Func, Q, QuerySet
-from django.db.models.fields.json import KeyTextTransform, KeyTransform
+from django.db.models import Q, QuerySet
+from django.db.models.fields.json import KeyTextTransform
 
 from controlplane.ui.search import And, Comparison, Node, Or, QueryError, parse
+from training_app.columns import Number, metric, parameter
 from training_app.models import TrainingRun
 
 ATTRIBUTES = {
@@ -34,18 +33,6 @@ LOOKUPS = {
     "ilike": "icontains",
     "in": "in",
 }
-SORTS = {"name": "name", "created": "created_at", "status": "job__status"}
-
-
-class Number(Func):
-    """A JSON value as a number, null where it is none: a plain cast of text would end the whole query in an error."""
-
-    output_field = FloatField()
-
-    def as_sql(self, compiler: Any, connection: Any, **context: Any) -> tuple[str, tuple[Any, ...]]:  # type: ignore[override]
-        sql, params = compiler.compile(self.source_expressions[0])
-        number = f"CASE WHEN jsonb_typeof({sql}) = 'number' THEN ({sql})::text::double precision END"
-        return number, (*params, *params)
 
 
 def matching(runs: QuerySet[TrainingRun], text: str) -> QuerySet[TrainingRun]:
@@ -56,17 +43,6 @@ def matching(runs: QuerySet[TrainingRun], text: str) -> QuerySet[TrainingRun]:
     names: dict[str, object] = {}
     condition = _condition(node, names)
     return runs.annotate(**names).filter(condition)
-
-
-def ordered(runs: QuerySet[TrainingRun], sort: str) -> QuerySet[TrainingRun]:
-    """By `name`, `created`, `status` or a metric's name, descending after a minus; runs without the metric come last."""
-    key, down = sort.removeprefix("-"), sort.startswith("-")
-    if key in SORTS:
-        field = F(SORTS[key])
-    else:
-        runs = runs.annotate(sort_value=_metric(key))
-        field = F("sort_value")
-    return runs.order_by(field.desc(nulls_last=True) if down else field.asc(nulls_last=True), "-id")
 
 
 def _condition(node: Node, names: dict[str, object]) -> Q:
@@ -97,7 +73,7 @@ def _field(asked: Comparison, names: dict[str, object]) -> str:
     if asked.scope == "metrics":
         if not _is_numeric(asked):
             raise QueryError(f"The metric {asked.name!r} compares with a number, without quotes.", asked.position)
-        return _named(names, _metric(asked.name))
+        return _named(names, metric(asked.name))
     if asked.scope == "params":
         return _named(names, _parameter(asked))
     known = ", ".join([*ATTRIBUTES, "tags", "metrics.…", "params.…"])
@@ -115,17 +91,10 @@ def _is_numeric(asked: Comparison) -> bool:
     return all(isinstance(value, float | int) for value in values)
 
 
-def _metric(name: str) -> Number:
-    return Number(KeyTransform(name, "metrics"))
-
-
 def _parameter(asked: Comparison) -> object:
     """A recipe's value, as a number when it is compared with one: '0.001' in quotes is text, as in MLflow."""
-    *outer, last = asked.name.split(".")
-    inner: Any = "recipe"
-    for part in outer:
-        inner = KeyTransform(part, inner)
-    return Number(KeyTransform(last, inner)) if _is_numeric(asked) else KeyTextTransform(last, inner)
+    found = parameter(asked.name)
+    return Number(found) if _is_numeric(asked) else KeyTextTransform(found.key_name, *found.source_expressions)
 
 
 def _tag(asked: Comparison) -> Q:

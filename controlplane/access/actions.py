@@ -38,10 +38,41 @@ def create_project(*, slug: str, name: str, by: User | None) -> Project:
     return project
 
 
+@transaction.atomic
+def edit_project(*, project: Project, by: User, name: str, description: str) -> Project:
+    """Rename and describe; the address stays, since links and tokens name it."""
+    before = {"name": project.name, "description": project.description}
+    project.name, project.description = name, description
+    project.save(update_fields=["name", "description"])
+    after = {"name": name, "description": description}
+    audit.record(action="edit_project", actor=by, project=project, obj=project, before=before, after=after)
+    return project
+
+
+def archive_project(*, project: Project, by: User) -> None:
+    """Make the project read-only and take it out of the lists. What runs and serves in it is the caller's to end first."""
+    _set_archived(project, by, "archive_project", timezone.now())
+
+
+def restore_project(*, project: Project, by: User) -> None:
+    """Open an archived project again, as it was left."""
+    _set_archived(project, by, "restore_project", None)
+
+
+@transaction.atomic
+def _set_archived(project: Project, by: User, action: str, at: datetime | None) -> None:
+    if not Project.objects.filter(pk=project.pk, archived_at__isnull=at is not None).update(archived_at=at):
+        raise Refused(f"{project} is {'not ' if at is None else ''}archived{' already' if at else ''}.")
+    before, project.archived_at = project.archived_at, at
+    audit.record(
+        action=action, actor=by, project=project, obj=project, before={"archived_at": before}, after={"archived_at": at}
+    )
+
+
 def first_project() -> Project:
     """The project that a new yard begins with: the oldest one, made if there is none."""
     with transaction.atomic():
-        oldest = Project.objects.filter(archived_at=None).order_by("created_at", "id").first()
+        oldest = Project.objects.open().order_by("created_at", "id").first()
         return oldest or create_project(slug=FIRST_SLUG, name=FIRST_NAME, by=_first_admin())
 
 
@@ -116,6 +147,20 @@ def invite_person(*, project: Project, username: str, role: Role, by: User | Non
         raise Refused(f"{user} has an account already: leave the password empty.")
     user = user or create_user(username=username, password=password or None, by=by)
     return add_member(project=project, user=user, role=role, by=by)
+
+
+@transaction.atomic
+def change_password(*, user: User, password: str) -> None:
+    """A new password for one's own account; the caller has checked it and who asks.
+
+    Sessions end with the password they began under (Django keeps its hash in each), and so do sign-in links that wait:
+    whoever made one of those might be why the password is changed. Tokens are revoked one by one on their page.
+    """
+    user.set_password(password)
+    user.save(update_fields=["password"])
+    links = SignInLink.objects.filter(user=user, used_at=None, expires_at__gt=timezone.now())
+    ended = links.update(expires_at=timezone.now())
+    audit.record(action="change_password", actor=user, project=None, obj=user, after={"sign_in_links_ended": ended})
 
 
 # ---- tokens ----------------------------------------------------------------------------------------------------------

@@ -46,6 +46,7 @@ SCOPE_ROLE = {
     ApiToken.Scope.WRITE: Role.MEMBER,
     ApiToken.Scope.COMPLETE: Role.MEMBER,  # completions are kept and cost compute: no viewer's business
 }
+SAFE_METHODS = ("GET", "HEAD")
 LAST_USED_EVERY = timedelta(minutes=1)  # one write a minute and token, not one a keystroke
 
 
@@ -85,17 +86,20 @@ def get_owned(source: type[Row] | QuerySet[Row], project: Project, pk: str | int
 # ---- pages: a session ------------------------------------------------------------------------------------------------
 
 
-def project_view(role: Role, *, methods: tuple[str, ...] = ("GET",)) -> Callable[[View], View]:
+def project_view(
+    role: Role, *, methods: tuple[str, ...] = ("GET",), even_archived: bool = False
+) -> Callable[[View], View]:
     """A page or endpoint of one project, for people that are at least `role` in it.
 
     `view(request, project, ...)` is called with the project that the URL's `slug` names, and finds `project` and `role`
     on the request. Plain and async views alike. Others get: the sign-in page, or 401 where JSON or an event stream was
-    asked for; 404 if no member; 403 if too low; 405 for other methods (HEAD comes with GET).
+    asked for; 404 if no member; 403 if too low; 405 for other methods (HEAD comes with GET). An archived project is
+    read-only: what is no GET gets 403 there, unless the view is `even_archived`.
     """
 
     def decorate(view: View) -> View:
         def enter(request: HttpRequest, slug: str) -> Answer:
-            return _enter(request, slug, role, methods)
+            return _enter(request, slug, role, methods) or (None if even_archived else _read_only(request))
 
         return _async_page(view, enter) if iscoroutinefunction(view) else _page(view, enter)
 
@@ -137,8 +141,19 @@ def _enter(request: HttpRequest, slug: str, role: Role, methods: tuple[str, ...]
     return None
 
 
+def _read_only(request: HttpRequest) -> Answer:
+    """The answer to a write in an archived project."""
+    project: Project = request.project  # type: ignore[attr-defined]
+    if project.archived_at is None or request.method in SAFE_METHODS:
+        return None
+    return _refuse(request, f"{project} is archived and read-only. A maintainer can restore it in its settings.")
+
+
 def _too_low(request: HttpRequest, role: Role, found: Role) -> HttpResponse:
-    message = f"This is for a {role.label} of the project or higher; you are its {found.label}."
+    return _refuse(request, f"This is for a {role.label} of the project or higher; you are its {found.label}.")
+
+
+def _refuse(request: HttpRequest, message: str) -> HttpResponse:
     if wants_json(request):
         return error(403, message)
     raise PermissionDenied(message)
@@ -179,7 +194,7 @@ def authenticate_token(request: HttpRequest, scope: ApiToken.Scope | str) -> Api
     """The token of `Authorization: Bearer <token>`, with `project` and `user` loaded, if it may do `scope` now.
 
     None if there is none, or it is unknown, expired, revoked, without the scope, or if its person is switched off or
-    has less of a role in the project than the scope needs.
+    has less of a role in the project than the scope needs. In an archived project tokens only read.
     """
     token = _live_token(request)
     return token if token is not None and _covers(token, scope) else None
@@ -242,6 +257,8 @@ def _enter_by_token(
     token = _live_token(request)
     if token is None:
         return error(401, "Send a valid token: Authorization: Bearer <token>.")
+    if token.project.archived_at is not None and scope != ApiToken.Scope.READ:
+        return error(403, f"The project {token.project.slug} is archived and read-only.")
     if not _covers(token, scope):
         return error(403, f"This token may not be used for {ApiToken.Scope(scope).label}.")
     if role is not None and not may(token.user, token.project, role):
@@ -269,6 +286,8 @@ def _live_token(request: HttpRequest) -> ApiToken | None:
 
 def _covers(token: ApiToken, scope: ApiToken.Scope | str) -> bool:
     scope = ApiToken.Scope(scope)
+    if token.project.archived_at is not None and scope != ApiToken.Scope.READ:
+        return False
     return scope.value in token.scopes and may(token.user, token.project, SCOPE_ROLE[scope])
 
 

@@ -6,12 +6,12 @@ from datetime import timedelta
 from typing import Any
 
 from django import forms
-from django.contrib.auth.forms import AuthenticationForm, UsernameField
+from django.contrib.auth.forms import AuthenticationForm, PasswordChangeForm, SetPasswordForm, UsernameField
 from django.contrib.auth.password_validation import validate_password
 from django.contrib.auth.validators import UnicodeUsernameValidator
 from django.utils import timezone
 
-from controlplane.access.models import ApiToken, Role
+from controlplane.access.models import ApiToken, Role, User
 
 LIFETIMES = ((7, "7 days"), (30, "30 days"), (90, "90 days"), (365, "a year"))
 
@@ -20,6 +20,11 @@ class SignInForm(AuthenticationForm):
     """Name and password; the same words for a wrong one, an unknown one and one switched off."""
 
     error_messages = dict.fromkeys(("invalid_login", "inactive"), "That name and password do not go together.")
+
+
+def password_form(user: User, data: Any = None) -> SetPasswordForm[User]:
+    """Django's own form: it asks for the old password, unless links are all that the account has had."""
+    return PasswordChangeForm(user, data) if user.has_usable_password() else SetPasswordForm(user, data)
 
 
 class ProjectForm(forms.Form):
@@ -31,6 +36,11 @@ class ProjectForm(forms.Form):
         if slug == "new":
             raise forms.ValidationError("This address is taken by the page that makes projects.")
         return slug
+
+
+class ProjectEditForm(forms.Form):
+    name = forms.CharField(max_length=80)
+    description = forms.CharField(required=False, max_length=2_000, widget=forms.Textarea(attrs={"rows": 3}))
 
 
 class PersonForm(forms.Form):

@@ -9,9 +9,10 @@ from __future__ import annotations
 import secrets
 from typing import ClassVar
 
-from django.contrib.auth.models import AbstractUser
+from django.contrib.auth.models import AbstractUser, AnonymousUser
 from django.db import models
 from django.db.models.functions import Lower
+from django.urls import reverse
 from django.utils import timezone
 
 ALPHABET = "23456789abcdefghjkmnpqrstuvwxyz"  # no 0, o, 1, i, l: ids are read aloud and typed
@@ -38,17 +39,36 @@ class Role(models.IntegerChoices):
     ADMIN = 40, "admin"
 
 
+class ProjectQuerySet(models.QuerySet["Project"]):
+    def visible_to(self, user: User | AnonymousUser, at_least: int = 0) -> ProjectQuerySet:
+        """The person's projects by name, each with their `role` in it; a superuser sees all, as their admin."""
+        mine = models.FilteredRelation("memberships", condition=models.Q(memberships__user=user.pk))
+        found = self.annotate(mine=mine).order_by("name", "id")
+        if user.is_superuser:
+            return found.annotate(role=models.Value(Role.ADMIN, output_field=models.SmallIntegerField()))
+        return found.annotate(role=models.F("mine__role")).filter(role__gte=at_least)
+
+    def open(self) -> ProjectQuerySet:
+        return self.filter(archived_at=None)
+
+
 class Project(models.Model):
-    """A team's yard: everything it makes, and who may see it."""
+    """A team's yard: everything it makes, and who may see it. Archived, it can be read and nothing more."""
 
     slug = models.SlugField(unique=True)
     name = models.CharField(max_length=80)
+    description = models.TextField(blank=True)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     archived_at = models.DateTimeField(null=True, blank=True)
     members = models.ManyToManyField(User, through="Membership", related_name="projects")
 
+    objects = ProjectQuerySet.as_manager()
+
     def __str__(self) -> str:
         return self.name
+
+    def get_absolute_url(self) -> str:
+        return reverse("pipeline:overview", args=[self.slug])
 
 
 class Membership(models.Model):

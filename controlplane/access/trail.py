@@ -1,4 +1,4 @@
-"""Reading the audit trail and the tokens: a page by keyset, what changed line by line. It writes nothing."""
+"""Reading the audit trail and the tokens: what changed, line by line. It writes nothing."""
 
 from __future__ import annotations
 
@@ -7,33 +7,26 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from controlplane.access.models import ApiToken, AuditEntry, Project, User
+from controlplane.ui.pages import Key
 
-PAGE_SIZE = 50
+ORDER = (Key("id"),)  # entries are only ever added, so ids are in order of time; the index is (project, -id)
 
 
 @dataclass(frozen=True)
 class AuditQuery:
-    """What the address asks for: entries of a person, an action, an object (its id or part of its name), from where."""
+    """What the address asks for: entries of a person, an action, an object (its id or part of its name)."""
 
     person: str = ""
     action: str = ""
     object: str = ""
-    after: int | None = None
-    before: int | None = None
 
     @classmethod
     def of(cls, get: Mapping[str, Any]) -> AuditQuery:
-        """From a query string; cursors that are no number are as good as none."""
-        words = {name: str(get.get(name, "")).strip()[:200] for name in ("person", "action", "object")}
-        cursors = {name: _cursor(str(get.get(name, ""))) for name in ("after", "before")}
-        return cls(words["person"], words["action"], words["object"], cursors["after"], cursors["before"])
-
-
-def _cursor(text: str) -> int | None:
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else None  # below 2**63
+        return cls(*(str(get.get(name, "")).replace("\0", "").strip()[:200] for name in ("person", "action", "object")))
 
 
 @dataclass(frozen=True)
@@ -51,17 +44,7 @@ class AuditLine:
     changes: list[Change]
 
 
-@dataclass(frozen=True)
-class AuditPage:
-    """Newest first. `after` and `before` are the cursors of the older and newer page, None at the ends."""
-
-    lines: list[AuditLine]
-    after: int | None
-    before: int | None
-
-
-def page(project: Project, query: AuditQuery) -> AuditPage:
-    """Two queries however many entries there are: ids are the keyset, the index is (project, -id)."""
+def matching(project: Project, query: AuditQuery) -> QuerySet[AuditEntry]:
     rows = AuditEntry.objects.filter(project=project).select_related("actor", "token")
     if query.person:
         rows = rows.filter(actor__username__iexact=query.person)
@@ -69,24 +52,10 @@ def page(project: Project, query: AuditQuery) -> AuditPage:
         rows = rows.filter(action=query.action)
     if query.object:
         rows = rows.filter(object_id=query.object) | rows.filter(object_name__icontains=query.object)
-    if query.before is not None:
-        return _newer_page(list(rows.filter(id__gt=query.before).order_by("id")[: PAGE_SIZE + 1]))
-    if query.after is not None:
-        rows = rows.filter(id__lt=query.after)
-    found = list(rows.order_by("-id")[: PAGE_SIZE + 1])
-    shown = found[:PAGE_SIZE]
-    older = shown[-1].pk if len(found) > PAGE_SIZE else None
-    return AuditPage(_lines(shown), older, shown[0].pk if shown and query.after is not None else None)
+    return rows
 
 
-def _newer_page(found: list[AuditEntry]) -> AuditPage:
-    """`found` is oldest first, one more than shown if there are still newer ones."""
-    shown = found[:PAGE_SIZE][::-1]
-    newer = shown[0].pk if len(found) > PAGE_SIZE else None
-    return AuditPage(_lines(shown), shown[-1].pk if shown else None, newer)
-
-
-def _lines(entries: Iterable[AuditEntry]) -> list[AuditLine]:
+def lines(entries: Iterable[AuditEntry]) -> list[AuditLine]:
     return [AuditLine(entry, changes(entry.before, entry.after)) for entry in entries]
 
 

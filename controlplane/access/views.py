@@ -6,21 +6,25 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib import messages
-from django.contrib.auth import login, logout
+from django.contrib.auth import login, logout, update_session_auth_hash
 from django.contrib.auth.views import LoginView
 from django.core.exceptions import PermissionDenied
+from django.db.models import Q, QuerySet
 from django.forms import Form
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
-from django.views.decorators.http import require_http_methods, require_POST
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from controlplane.access import actions, trail
-from controlplane.access.doors import MemberRequest, get_owned, project_view, signed_in
-from controlplane.access.forms import PersonForm, ProjectForm, RoleForm, SignInForm, TokenForm
+from controlplane.access.doors import MemberRequest, get_owned, project_view, signed_in, wants_json
+from controlplane.access.forms import PersonForm, ProjectForm, RoleForm, SignInForm, TokenForm, password_form
 from controlplane.access.models import ApiToken, Membership, Project, Role, User
 from controlplane.access.refusals import Refused
+from controlplane.ui.pages import page_of
+
+MOST_LISTED = 40  # as many as the palette shows
 
 # ---- signing in ------------------------------------------------------------------------------------------------------
 
@@ -51,6 +55,48 @@ def sign_in_once(request: HttpRequest, token: str) -> HttpResponse:
 def sign_out(request: HttpRequest) -> HttpResponse:
     logout(request)
     return redirect(settings.LOGIN_URL)
+
+
+@sensitive_post_parameters()
+@never_cache
+@signed_in
+@require_http_methods(["GET", "HEAD", "POST"])
+def account(request: MemberRequest) -> HttpResponse:
+    """One's own account: the password, and where one is a member. The sessions of other browsers end with the old one."""
+    form = password_form(request.user, request.POST or None)
+    if form.is_valid():
+        actions.change_password(user=request.user, password=form.cleaned_data["new_password1"])
+        update_session_auth_hash(request, request.user)
+        messages.success(request, "Your password is changed. Other browsers are signed out.")
+        return redirect("access:account")
+    mine = _with_role(Project.objects.visible_to(request.user).open())
+    return render(request, "access/account.html", {"form": form, "projects": mine}, status=422 if form.errors else 200)
+
+
+# ---- projects --------------------------------------------------------------------------------------------------------
+
+
+@signed_in
+@require_safe
+def projects(request: MemberRequest) -> HttpResponse:
+    """All that the person is in; as JSON, with `q`, what the switcher lists."""
+    mine = Project.objects.visible_to(request.user)
+    if wants_json(request):
+        words = request.GET.get("q", "").replace("\0", "").strip()
+        found = mine.open().filter(Q(name__icontains=words) | Q(slug__icontains=words))[:MOST_LISTED]
+        return JsonResponse([_switch(project) for project in found], safe=False)
+    archived = Project.objects.visible_to(request.user, at_least=Role.MAINTAINER).exclude(archived_at=None)
+    context = {"projects": _with_role(mine.open()), "archived": archived}
+    return render(request, "access/projects.html", context)
+
+
+def _with_role(projects: QuerySet[Project]) -> list[tuple[Project, str]]:
+    return [(project, Role(project.role).label) for project in projects]  # type: ignore[attr-defined]
+
+
+def _switch(project: Project) -> dict[str, str]:
+    role: int = project.role  # type: ignore[attr-defined]
+    return {"kind": Role(role).label, "name": project.name, "url": project.get_absolute_url()}
 
 
 @signed_in
@@ -194,5 +240,6 @@ def revoke_token(request: MemberRequest, project: Project, pk: int) -> HttpRespo
 @project_view(Role.VIEWER)
 def audit_trail(request: MemberRequest, project: Project) -> HttpResponse:
     query = trail.AuditQuery.of(request.GET)
-    page = trail.page(project, query)
-    return render(request, "access/audit.html", {"page": page, "query": query, "choices": trail.choices(project)})
+    page = page_of(trail.matching(project, query), request.GET, trail.ORDER)
+    context = {"page": page, "lines": trail.lines(page.rows), "query": query, "choices": trail.choices(project)}
+    return render(request, "access/audit.html", context)

@@ -8,11 +8,13 @@ from pathlib import Path
 
 from controlplane.jobs.event_lines import clean_text
 from controlplane.jobs.models import Job, JobEvent, Status
+from worker.failures import StageFailure
 from worker.manifest import Manifest
 
 FAILED = 3  # python -m worker's exit code after stage.failed
 LAST_LINES = 40
 TAIL_BYTES = 32 << 10
+ALLOCATION_FAILURES = ("memory allocation of", "std::bad_alloc", "Cannot allocate memory")
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,9 @@ def read_ending(job: Job, folder: Path, exit_code: int) -> Ending:
         return Ending(Status.CANCELLED)
     if exit_code == 0:
         return Ending(Status.CRASHED, message=crash_message("It ended without a result.", folder))
+    if _allocation_failed(exit_code, folder):
+        failure = StageFailure("stage:app:out-of-memory", detail="an allocation failed, and its libraries ended it")
+        return Ending(Status.FAILED, failure.code, failure.message)
     return Ending(Status.CRASHED, message=crash_message(describe_exit(exit_code), folder))
 
 
@@ -46,6 +51,14 @@ def describe_exit(exit_code: int) -> str:
     name = signal.Signals(-exit_code).name if -exit_code in set(signal.Signals) else f"signal {-exit_code}"
     hint = " (often the sign of too little memory)" if -exit_code == signal.SIGKILL else ""
     return f"It was killed by {name}{hint}."
+
+
+def _allocation_failed(exit_code: int, folder: Path) -> bool:
+    """Rust and C++ abort without an exception; the last lines of output then name the allocation."""
+    if exit_code not in (-signal.SIGABRT, 128 + signal.SIGABRT):
+        return False
+    tail = last_lines(folder / "output.log")
+    return any(words in tail for words in ALLOCATION_FAILURES)
 
 
 def crash_message(reason: str, folder: Path) -> str:

@@ -4,30 +4,41 @@ from __future__ import annotations
 
 from typing import Any
 
-from controlplane.jobs.metrics import Extreme
-from controlplane.jobs.models import Job, MetricPoint
+from controlplane.jobs.metrics import Extreme, downsample, metric_names
+from controlplane.jobs.models import Job
 from controlplane.ui import charts
 
 BUCKETS = 200
-UNITS = (("percent", "% (100 is one core or GPU)", 1.0), ("bytes", "GiB", float(2**30)))
+# By the end of a metric's name: the chart's title, its unit, and what a value is divided by.
+CHARTS = {"percent": ("Load", "% (100 is one core or GPU)", 1.0), "bytes": ("Memory", "GiB", float(2**30))}
+PREFIX = "resources-"
 
 
-def resource_figures(job: Job) -> list[dict[str, Any]]:
-    """`id`, `title` and `figure` of each chart that has a point; minutes since the job's first start along x."""
-    points = MetricPoint.objects.filter(job=job, name__startswith="system/").downsample(BUCKETS)
-    if not points:
-        return []
-    return [made for suffix, unit, scale in UNITS if (made := _figure(points, suffix, unit, scale))]
+def resource_charts(job: Job) -> list[dict[str, str]]:
+    """`id` and `title` of each chart that has a point."""
+    names = _names(job)
+    return [
+        {"id": f"{PREFIX}{suffix}", "title": title}
+        for suffix, (title, _, _) in CHARTS.items()
+        if any(name.endswith(suffix) for name in names)
+    ]
 
 
-def _figure(points: list[Extreme], suffix: str, unit: str, scale: float) -> dict[str, Any] | None:
-    start = min(point.step for point in points)
-    names = sorted({point.name for point in points if point.name.endswith(suffix)})
-    series = [_series(points, name, start, scale) for name in names]
-    if not series:
+def resource_figure(job: Job, chart: str) -> dict[str, Any] | None:
+    """The figure of the chart with that id, None if there is none; minutes since the job's first start along x."""
+    suffix = chart.removeprefix(PREFIX)
+    names = [name for name in _names(job) if name.endswith(suffix)]
+    if suffix not in CHARTS or not names:
         return None
-    figure = charts.line_chart(series, x_title="minutes", y_title=unit)
-    return {"id": f"resources-{suffix}", "title": "Load" if suffix == "percent" else "Memory", "figure": figure}
+    _, unit, scale = CHARTS[suffix]
+    points = downsample([(job.pk, name) for name in names], BUCKETS)
+    start = min(point.step for point in points)
+    series = [_series(points, name, start, scale) for name in names]
+    return charts.line_chart(series, x_title="minutes", y_title=unit)
+
+
+def _names(job: Job) -> list[str]:
+    return [name for name in metric_names(job.pk) if name.startswith("system/")]
 
 
 def _series(points: list[Extreme], name: str, start: int, scale: float) -> charts.Series:

@@ -27,6 +27,7 @@ class JobKind:
     on_event: (job, event name, payload) for product rows; runs inside the relay's batch. Of a batch's metrics.logged
         the values come merged in one call, of its progress.made the last: there can be hundreds a second.
     on_end: runs in the transaction of any other final status.
+    on_reopen: undoes what on_end did, in the transaction that queues an ended job again.
     environment: more variables for the stage's process.
     """
 
@@ -37,6 +38,7 @@ class JobKind:
     on_success: Callable[[Job, Manifest], None]
     on_event: Callable[[Job, str, dict[str, Any]], None] | None = None
     on_end: Callable[[Job], None] | None = None
+    on_reopen: Callable[[Job], None] | None = None
     max_attempts: int = 3
     environment: Callable[[Job], dict[str, str]] | None = None
 

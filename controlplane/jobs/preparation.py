@@ -17,7 +17,8 @@ from worker.manifest import write_atomically
 
 # What goes through from our own environment. A stage runs other people's code and data: no DATABASE_URL, no REDIS_URL,
 # no SECRET_KEY. The AWS and proxy names are how fsspec reaches an object store.
-KEPT = ("PATH", "HOME", "LANG", "TMPDIR", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES")
+KEPT = ("PATH", "HOME", "LANG", "TMPDIR", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES",
+        "XDG_CACHE_HOME", "RUNTIME_LIBRARIES", "YARD_STAGE_MEMORY_MB", "NUMBA_CACHE_DIR")  # fmt: skip
 KEPT_PREFIXES = ("LC_", "AWS_")
 
 

@@ -169,6 +169,9 @@ def reopen(job: Job) -> bool:
     if not changed:
         return False
     job.refresh_from_db()
+    on_reopen = kind_of(job).on_reopen
+    if on_reopen is not None:
+        on_reopen(job)
     note(job, "job.retried")
     ring_on_commit(job)
     return True

@@ -10,20 +10,19 @@ from django.core.exceptions import BadRequest
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.shortcuts import render
 from django.urls import reverse
-from django.utils.dateparse import parse_datetime
 from django.utils.http import url_has_allowed_host_and_scheme
 
 from controlplane.access.doors import MemberRequest, get_owned, project_view, role_in, signed_in
 from controlplane.access.models import Project, Role
 from controlplane.access.refusals import Refused
 from controlplane.jobs import actions
-from controlplane.jobs.figures import resource_figures
+from controlplane.jobs.figures import resource_charts, resource_figure
 from controlplane.jobs.history import LogChunk, attempts, read_log
-from controlplane.jobs.models import Job, JobQuerySet, Status
+from controlplane.jobs.models import Job, Status
 from controlplane.jobs.relay import job_dir
 from controlplane.jobs.workers import list_workers, queue_is_reachable
+from controlplane.ui.pages import page_of
 
-PAGE = 50
 EVENTS = 100
 
 
@@ -32,43 +31,23 @@ EVENTS = 100
 
 @project_view(Role.VIEWER)
 def job_list(request: MemberRequest, project: Project) -> HttpResponse:
-    """Newest first, by keyset: the 200th page costs what the first does. ?status= and ?kind= narrow it."""
+    """Newest first. ?status= and ?kind= narrow it."""
     status, kind = request.GET.get("status", ""), request.GET.get("kind", "")
     jobs = Job.objects.for_list(project)
     if status in Status.values:
         jobs = jobs.filter(status=status)
     if kind:
         jobs = jobs.filter(kind=kind)
-    rows = list(_after(jobs, request.GET.get("after", ""))[: PAGE + 1])
-    after = _cursor(rows[PAGE - 1]) if len(rows) > PAGE else None
+    page = page_of(jobs, request.GET)
     context = {
         "project": project,
-        "jobs": rows[:PAGE],
-        "after": after,
+        "page": page,
         "statuses": Status.values,
         "status": status,
         "kind": kind,
-        "is_active": any(job.is_active for job in rows[:PAGE]),
+        "is_active": any(job.is_active for job in page.rows),
     }
     return render(request, "jobs/list.html#rows" if request.htmx else "jobs/list.html", context)
-
-
-def _cursor(job: Job) -> str:
-    return f"{job.created_at.isoformat()},{job.pk}"
-
-
-def _after(jobs: JobQuerySet, cursor: str) -> JobQuerySet:
-    """The rows older than the cursor's. A cursor nobody gave out is a bad request, not an error of ours."""
-    if not cursor:
-        return jobs
-    at, _, pk = cursor.partition(",")
-    try:
-        moment, last = parse_datetime(at), UUID(pk)
-    except ValueError as error:
-        raise BadRequest("This page's address is damaged.") from error
-    if moment is None:
-        raise BadRequest("This page's address is damaged.")
-    return jobs.filter(created_at__lte=moment).exclude(created_at=moment, id__gte=last)
 
 
 @signed_in
@@ -97,8 +76,7 @@ def job(request: MemberRequest, project: Project, pk: UUID) -> HttpResponse:
     context = _live(request, project, row)
     if request.GET.get("part") == "live":
         return render(request, "jobs/job.html#live", {**context, "is_update": True})
-    figures = resource_figures(row)
-    return render(request, "jobs/job.html", {**context, "log": _log(row, None), "figures": figures})
+    return render(request, "jobs/job.html", {**context, "log": _log(row, None), "charts": resource_charts(row)})
 
 
 def _live(request: MemberRequest, project: Project, row: Job) -> dict[str, Any]:
@@ -131,10 +109,10 @@ def log(request: MemberRequest, project: Project, pk: UUID) -> FileResponse:
 @project_view(Role.VIEWER)
 def resources(request: MemberRequest, project: Project, pk: UUID) -> JsonResponse:
     """The figure named by ?of=, for a chart that keeps itself current."""
-    figures = {figure["id"]: figure["figure"] for figure in resource_figures(_job(project, pk))}
-    if request.GET.get("of") not in figures:
+    figure = resource_figure(_job(project, pk), request.GET.get("of", ""))
+    if figure is None:
         raise Http404("No such chart.")
-    return JsonResponse(figures[request.GET["of"]])
+    return JsonResponse(figure)
 
 
 # ---- what people ask of it -------------------------------------------------------------------------------------------

@@ -14,14 +14,19 @@ from django.db import transaction
 from django.utils import timezone
 
 from controlplane.access import audit
-from controlplane.access.actions import first_project
+from controlplane.access.actions import archive_project, first_project
 from controlplane.access.models import Project, User
 from controlplane.access.refusals import Refused
 from controlplane.jobs.actions import retry_job, stop_job
-from controlplane.jobs.models import Status
+from controlplane.jobs.models import Job, Status
 from controlplane.pipeline import plans
-from controlplane.pipeline.models import Pipeline
+from controlplane.pipeline.models import OptOut, OptOutMark, Pipeline, PipelineQuerySet
+from controlplane.pipeline.opt_outs import reach_of
 from controlplane.pipeline.steps import STEPS, job_of
+from datasets_app.actions import ingest_dataset
+from datasets_app.models import DatasetVersion
+from datasets_app.opt_outs import Rules, without
+from playground_app.actions import unload_all
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +43,42 @@ def start_first_model(*, project: Project | None = None, by: User | None = None,
     """The demo: this machine's own Python code to a model on staff. Without a project, in the first one."""
     project = project or first_project()
     return start_pipeline(project=project, by=by, name="First model", plan=plans.first_model(minutes))
+
+
+@transaction.atomic
+def opt_out(*, project: Project, by: User, rules: Rules, reason: str) -> OptOut:
+    """Make a new version without the covered rows of each dataset whose newest version holds some, and mark every model
+    that was trained on shards that hold some. Nothing is stopped or deleted: people decide that by the marks.
+
+    Refuses rules that cover nothing that is known; a rule on authors is exempt, as rows do not carry them.
+    """
+    reach = reach_of(project, rules)
+    if not reach.holdings and not rules.authors:
+        raise Refused("No row of any version is covered by these rules.")
+    row = OptOut.objects.create(project=project, created_by=by, rules=rules.to_dict(), reason=reason)
+    sources = reach.latest or _newest_versions(project)
+    versions = [
+        ingest_dataset(
+            project=project,
+            by=by,
+            name=version.dataset.name,
+            sources=list(version.sources.all()),
+            recipe=without(version.recipe, rules),
+        )
+        for version in sources
+    ]
+    row.versions.set(versions)
+    marks = [OptOutMark(opt_out=row, model_version=model, rows=rows) for model, rows in reach.models.items()]
+    OptOutMark.objects.bulk_create(marks)
+    after = {"rules": rules.to_dict(), "versions": list(map(str, versions)), "models": list(map(str, reach.models))}
+    audit.record(action="opt_out", actor=by, project=project, obj=row, after=after, reason=reason)
+    return row
+
+
+def _newest_versions(project: Project) -> list[DatasetVersion]:
+    """Of each dataset the newest ready version: where nobody knows which of them hold an author's rows."""
+    ready = DatasetVersion.objects.filter(project=project).ready().select_related("dataset")
+    return list(ready.order_by("dataset_id", "-number").distinct("dataset_id"))
 
 
 @transaction.atomic
@@ -66,6 +107,22 @@ def advance(pipeline_id: str) -> bool:
             return _wait_or_fail(pipeline, step.verb, job.status, job.failure_message)
     _end(pipeline, "succeeded", "")
     return True
+
+
+def close_project(*, project: Project, by: User) -> None:
+    """Archive a project: its deployments are unloaded, and nothing in it changes until it is restored.
+
+    Raises Refused while anything runs in it: what a running job makes would have nowhere to go.
+    """
+    n_jobs, n_pipelines = Job.objects.filter(project=project).active().count(), _active(project).count()
+    if n_jobs or n_pipelines:
+        raise Refused(f"Stop what runs first. Active jobs: {n_jobs}, active pipelines: {n_pipelines}.")
+    unload_all(project=project, by=by)
+    archive_project(project=project, by=by)
+
+
+def _active(project: Project) -> PipelineQuerySet:
+    return Pipeline.objects.filter(project=project).active()
 
 
 def fail_pipeline(*, pipeline_id: str, detail: str) -> None:

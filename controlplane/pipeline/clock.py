@@ -38,7 +38,10 @@ class Tick:
 class Clock:
     pipeline: Pipeline
     ticks: list[Tick]
-    seconds: float
+
+    @property
+    def seconds(self) -> float:
+        return self.pipeline.seconds
 
     @property
     def is_active(self) -> bool:
@@ -50,14 +53,11 @@ class Clock:
 
     @property
     def status(self) -> str:
-        return self.pipeline.outcome or "running"
+        return self.pipeline.status
 
 
 def clock(pipeline: Pipeline) -> Clock:
-    """Elapsed wall time counts from the start to the end, pauses included: raw data to a live model."""
-    end = pipeline.finished_at or timezone.now()
-    ticks = [_tick(pipeline, step) for step in STEPS]
-    return Clock(pipeline, ticks, (end - pipeline.created_at).total_seconds())
+    return Clock(pipeline, [_tick(pipeline, step) for step in STEPS])
 
 
 def _tick(pipeline: Pipeline, step: Step) -> Tick:

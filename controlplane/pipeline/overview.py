@@ -8,14 +8,14 @@ from controlplane.access.models import Project
 from controlplane.jobs.models import Job
 from controlplane.pipeline.clock import clock
 from controlplane.pipeline.models import Pipeline
-from playground_app import gate
+from eval_app.models import Evaluation
 from training_app.models import Alias, Promotion, TrainingRun
 
 
 def context(project: Project) -> dict[str, Any]:
     jobs = Job.objects.for_list(project)
     return {
-        "clocks": [clock(row) for row in Pipeline.objects.for_list(project)[:3]],
+        "clocks": [clock(row) for row in Pipeline.objects.for_clock(project)[:3]],
         "running": list(jobs.active()[:10]),
         "recent": list(jobs.exclude(status__in=["queued", "running"])[:6]),
         "standing": _standing(project),
@@ -27,4 +27,6 @@ def _standing(project: Project) -> list[dict[str, Any]]:
     """Each alias in force, with its version's latest score; production first."""
     order = {Alias.PRODUCTION: 0, Alias.STAFF: 1, Alias.CANDIDATE: 2}
     current = sorted(Promotion.objects.current(project), key=lambda row: (order[Alias(row.alias)], row.model.name))
-    return [{"promotion": row, "evaluation": gate.latest_evaluation(row.to_version)} for row in current]
+    finished = Evaluation.objects.newest_finished().filter(model_version__in={row.to_version_id for row in current})
+    scores = {evaluation.model_version_id: evaluation for evaluation in finished}
+    return [{"promotion": row, "evaluation": scores.get(row.to_version_id)} for row in current]

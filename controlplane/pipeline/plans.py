@@ -15,6 +15,8 @@ from typing import Any
 
 from django.conf import settings
 
+from worker import cleaning
+
 HELD_OUT_PACKAGE = "django"  # measured on, never trained on: a package of good style that every control plane has
 # Smaller ones teach little. Larger ones (generated bindings, a thousand near-copies of one model file) would be all it saw.
 PACKAGE_BYTES = range(100_000, 12_000_000)
@@ -38,8 +40,9 @@ def first_model(minutes: float) -> dict[str, Any]:
         "dataset": "python-on-this-machine",
         "model": "first-model",
         "ingest_dataset": {
-            "languages": ["Python"],
-            "max_file_bytes": MAX_FILE_BYTES,
+            "steps": cleaning.with_parameters(
+                {"language": {"languages": ["Python"]}, "size": {"max_bytes": MAX_FILE_BYTES}}
+            ),
             "max_total_bytes": n_bytes,
             "held_out_share": 0.03,
         },

@@ -2,7 +2,8 @@
 
 Series are named at their end before a legend is used. Colours are hues 0 to 7 of the house palette: the figure carries
 the light theme's, and charts.js puts in the current theme's (a trace's `meta.hue`, an annotation's `name`).
-No figure is ever downsampled here: what is passed is drawn.
+No figure is ever downsampled here: what is passed is drawn. Figures are plain dicts in plotly.js's own terms: plotly's
+Python classes check every value of every figure, which took 110 of a run page's 430 ms; a test lets them check instead.
 """
 
 from __future__ import annotations
@@ -13,12 +14,10 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from plotly import graph_objects
-
 from controlplane.ui import formats
 
 Figure = dict[str, Any]
-go: Any = graph_objects  # plotly tells mypy nothing about its figures
+Trace = dict[str, Any]
 
 # Blue, oxide, teal, violet, amber, sky, rose, grey: distinct with each kind of colour blindness. As in tokens.css.
 PALETTE = ("#2a5fc9", "#b4451a", "#00806a", "#7b3fa0", "#9a7000", "#2b8fc0", "#b8447c", "#54575e")
@@ -27,6 +26,8 @@ MAX_DIRECT_LABELS = 6  # more than this at the right edge and one cannot tell wh
 HEIGHT_PX = 280
 PLOT_HEIGHT_PX = 220  # HEIGHT_PX without margins: what labels are spread over
 LABEL_GAP_PX = 14
+FIRST_HUE: dict[str, Any] = {"marker": {"color": PALETTE[0]}, "meta": {"hue": 0}}
+DOWNWARDS: dict[str, Any] = {"autorange": "reversed", "type": "category", "showgrid": False}  # the first bar on top
 PIXELS_PER_LETTER = 6.3  # of 11 px system sans, on average: the right margin must hold the longest label
 
 
@@ -53,11 +54,16 @@ def finite(values: Sequence[float | None]) -> list[float | None]:
     return [value if value is not None and math.isfinite(value) else None for value in values]
 
 
-def finish(figure: Any, label: str) -> Figure:
-    """The figure as a JSON-ready dict, without plotly's 7 KB default template; `label` is what a screen reader says."""
-    figure.update_layout(meta={"label": label})
-    made: Figure = figure.to_dict()
-    made["layout"].pop("template", None)
+def figure_of(traces: Sequence[Trace], base: Mapping[str, Any], label: str, **more: Any) -> Figure:
+    """A JSON-ready figure; `more` is merged into the layout, `label` is what a screen reader says."""
+    return {"data": list(traces), "layout": merged(base, more | {"meta": {"label": label}})}
+
+
+def merged(base: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
+    """`base` with `more` put over it, dict in dict."""
+    made = dict(base)
+    for name, value in more.items():
+        made[name] = merged(made[name], value) if isinstance(made.get(name), dict) else value
     return made
 
 
@@ -65,7 +71,7 @@ def layout(x_title: str, y_title: str, *, log_x: bool = False, log_y: bool = Fal
     """The house layout: hairline grid across, none upwards, the y title above its axis where it reads level."""
     small = {"size": 11}
     axis = {"zeroline": False, "ticks": "", "automargin": True, "title": {"text": "", "font": small}}
-    across = axis | {"title": {"text": x_title, "font": small}, "showgrid": False}
+    across = axis | {"title": {"text": x_title, "font": small, "standoff": 6}, "showgrid": False}
     above = text_note(y_title, xref="paper", yref="paper", x=0, y=1, xanchor="left", yshift=18)
     return {
         "height": HEIGHT_PX,
@@ -99,17 +105,17 @@ def line_style(index: int) -> dict[str, Any]:
     return {"color": PALETTE[hue(index)], "width": 1.6, "dash": dash}
 
 
-def line_trace(series: Series, index: int) -> Any:
-    # SVG below this count, as WebGL contexts are few in a browser and each chart would take one.
-    kind = go.Scattergl if len(series.x) > 20_000 else go.Scatter
-    return kind(
-        x=list(series.x),
-        y=finite(series.y),
-        name=escaped(series.name),
-        mode="lines" if len(series.x) > 1 else "markers",
-        line=line_style(index),
-        meta={"hue": hue(index)},
-    )
+def line_trace(series: Series, index: int) -> Trace:
+    return {
+        # SVG below this count, as WebGL contexts are few in a browser and each chart would take one.
+        "type": "scattergl" if len(series.x) > 20_000 else "scatter",
+        "x": list(series.x),
+        "y": finite(series.y),
+        "name": escaped(series.name),
+        "mode": "lines" if len(series.x) > 1 else "markers",
+        "line": line_style(index),
+        "meta": {"hue": hue(index)},
+    }
 
 
 def last_point(series: Series) -> tuple[float, float] | None:
@@ -159,13 +165,12 @@ def mark_notes(marks: Sequence[Mark], log_y: bool) -> list[dict[str, Any]]:
     ]
 
 
-def mark_trace(marks: Sequence[Mark]) -> Any:
+def mark_trace(marks: Sequence[Mark]) -> Trace:
     ring = {"symbol": "circle-open", "size": 10, "line": {"width": 1.6}, "color": "#b3261e"}
-    texts = [escaped(mark.text) for mark in marks]
-    points = {"x": [mark.x for mark in marks], "y": [mark.y for mark in marks]}
-    return go.Scatter(
-        **points, text=texts, mode="markers", marker=ring, hoverinfo="text", showlegend=False, meta={"mark": True}
-    )
+    points: dict[str, Any] = {"x": [mark.x for mark in marks], "y": [mark.y for mark in marks]}
+    points["text"] = [escaped(mark.text) for mark in marks]
+    look = {"mode": "markers", "marker": ring, "hoverinfo": "text", "showlegend": False, "meta": {"mark": True}}
+    return {"type": "scatter", **points, **look}
 
 
 def log_tick(series: Sequence[Series]) -> int | str:
@@ -187,38 +192,66 @@ def line_chart(
     direct = len(series) <= MAX_DIRECT_LABELS
     labels = end_labels(series, log_y) if direct else []
     right = 16 + round(max((len(label["text"]) for label in labels), default=0) * PIXELS_PER_LETTER)
-    figure = go.Figure(layout=layout(x_title, y_title, log_x=log_x, log_y=log_y, right=min(right, 200)))
-    figure.add_traces([line_trace(item, index) for index, item in enumerate(series)])
-    if marks:
-        figure.add_trace(mark_trace(marks))
-    for note in [*labels, *mark_notes(marks, log_y)]:
-        figure.add_annotation(note)
+    base = layout(x_title, y_title, log_x=log_x, log_y=log_y, right=min(right, 200))
+    traces = [line_trace(item, index) for index, item in enumerate(series)] + ([mark_trace(marks)] if marks else [])
+    more: dict[str, Any] = {"annotations": [*base["annotations"], *labels, *mark_notes(marks, log_y)]}
     if log_y:
-        figure.update_layout(yaxis={"dtick": log_tick(series)})
+        more["yaxis"] = {"dtick": log_tick(series)}
     if not direct:
-        figure.update_layout(showlegend=True, legend={"orientation": "h", "y": -0.22}, height=HEIGHT_PX + 60)
+        more |= {"showlegend": True, "legend": {"orientation": "h", "y": -0.22}, "height": HEIGHT_PX + 60}
     names = ", ".join(item.name for item in series)
-    return finish(figure, f"{y_title} by {x_title}: {names}")
+    return figure_of(traces, base, f"{y_title} by {x_title}: {names}", **more)
 
 
 def bar_chart(
-    bars: Mapping[str, float | None], *, x_title: str, y_title: str, horizontal: bool = False, log_y: bool = False
+    bars: Mapping[str, float | None],
+    *,
+    x_title: str,
+    y_title: str,
+    horizontal: bool = False,
+    log_y: bool = False,
+    links: Sequence[str] = (),
 ) -> Figure:
-    """One bar a name, its value written on it. `x_title` names the categories, `y_title` the measure and its unit."""
+    """One bar a name, its value written on it. `x_title` names the categories, `y_title` the measure and its unit.
+
+    `links`: one address a bar, which a click opens (charts.js).
+    """
     names, values = [escaped(name) for name in bars], finite(list(bars.values()))
     texts = ["" if value is None else formats.number(float(f"{value:.3g}")) for value in values]
-    style = {"marker": {"color": PALETTE[0]}, "meta": {"hue": 0}, "text": texts, "textposition": "outside"}
-    figure = go.Figure(layout=layout(x_title, "" if horizontal else y_title, log_y=log_y and not horizontal))
+    bar = {"type": "bar", "text": texts, "textposition": "outside", "cliponaxis": False} | FIRST_HUE
+    bar |= {"customdata": list(links)} if links else {}
+    base = layout(x_title, "" if horizontal else y_title, log_y=log_y and not horizontal)
+    look: dict[str, Any] = {"bargap": 0.35, "hovermode": "closest"}
     if horizontal:
-        figure.add_trace(go.Bar(x=values, y=names, orientation="h", cliponaxis=False, **style))
-        figure.update_layout(xaxis={"title": {"text": y_title}, "type": "log" if log_y else "linear"})
-        figure.update_layout(yaxis={"autorange": "reversed", "type": "category", "showgrid": False})
-        figure.update_layout(height=max(120, 70 + 28 * len(names)), margin={"r": 56})
+        trace = bar | {"x": values, "y": names, "orientation": "h"}
+        look["xaxis"] = {"title": {"text": y_title}, "type": "log" if log_y else "linear"}
+        look["yaxis"] = DOWNWARDS
+        look |= {"height": max(120, 70 + 28 * len(names)), "margin": {"r": 56}}
     else:
-        figure.add_trace(go.Bar(x=names, y=values, cliponaxis=False, **style))
-        figure.update_layout(xaxis={"type": "category"})
-    figure.update_layout(bargap=0.35, hovermode="closest")
-    return finish(figure, f"{y_title} by {x_title}")
+        trace = bar | {"x": names, "y": values}
+        look["xaxis"] = {"type": "category"}
+    return figure_of([trace], base, f"{y_title} by {x_title}", **look)
+
+
+def grouped_bar_chart(series: Mapping[str, Mapping[str, float | None]], *, x_title: str, y_title: str) -> Figure:
+    """Bars side by side: `series` by name, each with its value by category. The legend is above; values on hover."""
+    traces = [
+        {
+            "type": "bar",
+            "name": escaped(name),
+            "x": [escaped(category) for category in values],
+            "y": finite(list(values.values())),
+            "hovertemplate": "%{x}: %{y:.3f}",
+            "marker": {"color": PALETTE[hue(index)]},
+            "meta": {"hue": hue(index)},
+        }
+        for index, (name, values) in enumerate(series.items())
+    ]
+    look: dict[str, Any] = {"barmode": "group", "bargap": 0.3, "bargroupgap": 0.06, "hovermode": "closest"}
+    look |= {"xaxis": {"type": "category", "title": {"text": ""}}, "margin": {"t": 48}}
+    look |= {"showlegend": True, "legend": {"orientation": "h", "x": 0, "y": 1.04, "yanchor": "bottom"}}
+    # The legend is where other charts have the title of y; the page says what the bars are.
+    return figure_of(traces, layout(x_title, ""), f"{y_title} by {x_title}: {', '.join(series)}", **look)
 
 
 def log_edges(smallest: float, largest: float, bins: int) -> list[float]:
@@ -236,12 +269,11 @@ def histogram_chart(values: Sequence[float], *, x_title: str, y_title: str = "do
         return bar_chart({}, x_title=x_title, y_title=y_title)
     edges = log_edges(min(positive), max(positive), bins)
     counts = binned(positive, edges)
-    figure = go.Figure(layout=layout(x_title, y_title, log_x=True))
     centres = [math.sqrt(left * right) for left, right in pairwise(edges)]
     widths = [right - left for left, right in pairwise(edges)]
-    figure.add_trace(go.Bar(x=centres, y=counts, width=widths, marker={"color": PALETTE[0]}, meta={"hue": 0}))
-    figure.update_layout(bargap=0, hovermode="closest", xaxis={"exponentformat": "SI"})
-    return finish(figure, f"{y_title} by {x_title}")
+    trace = {"type": "bar", "x": centres, "y": counts, "width": widths} | FIRST_HUE
+    look = {"bargap": 0, "hovermode": "closest", "xaxis": {"exponentformat": "SI"}}
+    return figure_of([trace], layout(x_title, y_title, log_x=True), f"{y_title} by {x_title}", **look)
 
 
 def binned(values: Sequence[float], edges: Sequence[float]) -> list[int]:
@@ -258,11 +290,35 @@ def funnel_chart(steps: Sequence[tuple[str, int]], *, y_title: str = "documents"
     """What is left after each step, largest first as the steps run; each bar says its count and share of the first."""
     first = steps[0][1] if steps else 0
     texts = [f"{count:,}" + (f" · {count / first:.1%}" if first else "") for _, count in steps]
-    figure = go.Figure(layout=layout("", "", right=120))
-    names, counts = [escaped(name) for name, _ in steps], [count for _, count in steps]
-    bar = go.Bar(x=counts, y=names, orientation="h", text=texts, textposition="outside", cliponaxis=False)
-    figure.add_trace(bar.update(marker={"color": PALETTE[0]}, meta={"hue": 0}))
-    figure.update_layout(yaxis={"autorange": "reversed", "type": "category", "showgrid": False})
-    figure.update_layout(xaxis={"visible": False}, margin={"t": 8, "b": 8})
-    figure.update_layout(height=max(80, 16 + 30 * len(steps)), bargap=0.3, hovermode="closest")
-    return finish(figure, f"{y_title} left after each step")
+    trace = {"type": "bar", "x": [count for _, count in steps], "y": [escaped(name) for name, _ in steps]} | FIRST_HUE
+    trace |= {"orientation": "h", "text": texts, "textposition": "outside", "cliponaxis": False}
+    look = {"yaxis": DOWNWARDS, "xaxis": {"visible": False}, "margin": {"t": 8, "b": 8}, "bargap": 0.3}
+    look |= {"height": max(80, 16 + 30 * len(steps)), "hovermode": "closest"}
+    return figure_of([trace], layout("", "", right=120), f"{y_title} left after each step", **look)
+
+
+def heat_map(
+    rows: Sequence[str],
+    columns: Sequence[str],
+    shares: Sequence[Sequence[float | None]],
+    *,
+    x_title: str,
+    y_title: str,
+    links: Sequence[Sequence[str]] = (),
+) -> Figure:
+    """A share, 0 to 1, for each row and column: empty at 0, full at 1, a hole where None. A click opens its link.
+
+    Columns are not named below but on hover: 164 of them have 6 px each. Row names are cut at 24 letters.
+    """
+    names = [
+        f"{number}. {escaped(name if len(name) <= 24 else name[:23] + '…')}" for number, name in enumerate(rows, 1)
+    ]
+    faint, full = "rgba(127,127,127,0.16)", PALETTE[0]  # of both themes: the first lets the card shine through
+    trace: Trace = {"type": "heatmap", "z": [finite(row) for row in shares], "y": names}
+    trace |= {"x": [escaped(name) for name in columns], "zmin": 0, "zmax": 1, "colorscale": [[0, faint], [1, full]]}
+    trace |= {"showscale": False, "xgap": 1 if len(columns) <= 200 else 0, "ygap": 2, "hoverongaps": False}
+    trace |= {"hovertemplate": "%{x}<br>%{y}<br>%{z:.0%} of its samples passed<extra></extra>"}
+    trace |= {"customdata": [list(row) for row in links]} if links else {}
+    look: dict[str, Any] = {"hovermode": "closest", "height": 70 + 22 * max(len(rows), 2), "margin": {"t": 8, "b": 32}}
+    look |= {"xaxis": {"type": "category", "showticklabels": False}, "yaxis": DOWNWARDS}
+    return figure_of([trace], layout(x_title, ""), f"{y_title} by {x_title}: {', '.join(rows)}", **look)

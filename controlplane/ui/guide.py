@@ -10,6 +10,7 @@ from django import forms
 from django.utils import timezone
 
 from controlplane.ui import charts
+from controlplane.ui.choices import Option, RowInput
 from controlplane.ui.lineage import LineageStep, strip
 
 STATES = [
@@ -28,7 +29,24 @@ STATES = [
 ]
 
 
+SHARDS = [
+    Option("python-code v3 with python-code-4k · k7m2nq4xvp", "3 h ago"),
+    Option("python-code v2 with python-code-4k · h4t8wz2rdc", "2 d ago"),
+    Option("rust-code v1 with mixed-16k · b9x3vn6kfq", "5 d ago"),
+]
+
+
+def offered(text: str = "") -> list[Option]:
+    """What a RowField's `options` would find."""
+    return [option for option in SHARDS if text.lower() in option.label.lower()]
+
+
+class GuideRows(RowInput):
+    options = staticmethod(offered)
+
+
 class GuideForm(forms.Form):
+    shards = forms.CharField(widget=GuideRows, required=False, help_text="One of very many: type, then choose.")
     name = forms.CharField(max_length=20, help_text="Letters, digits and hyphens.")
     engine = forms.ChoiceField(choices=[("transformers", "transformers"), ("openvino", "openvino")])
     notes = forms.CharField(widget=forms.Textarea(attrs={"rows": 3}), required=False)
@@ -69,6 +87,16 @@ def figures() -> dict[str, charts.Figure]:
         ),
         "sizes": charts.histogram_chart(sizes, x_title="bytes"),
         "funnel": charts.funnel_chart(kept),
+        "matrix": charts.heat_map(
+            ["completer v1", "completer v2"],
+            [f"problem {n}" for n in range(40)],
+            [
+                [float(n < 12 + n % 5) for n in range(40)],
+                [min(1.0, 16 / (n + 1)) if n != 9 else None for n in range(40)],
+            ],
+            x_title="problems",
+            y_title="share of samples that passed",
+        ),
     }
 
 

@@ -9,7 +9,15 @@ from django.urls import NoReverseMatch, reverse
 
 SECTIONS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
     ("", (("Overview", "pipeline:overview"),)),
-    ("Data", (("Datasets", "datasets:list"), ("Tokenizers", "datasets:tokenizer-list"))),
+    (
+        "Data",
+        (
+            ("Datasets", "datasets:list"),
+            ("Tokenizers", "datasets:tokenizer-list"),
+            ("Shards", "datasets:shard-set-list"),
+            ("Opt-outs", "pipeline:opt-out"),
+        ),
+    ),
     ("Training", (("Runs", "training:run-list"), ("Models", "training:model-list"))),
     ("Evaluation", (("Evaluations", "evaluation:list"), ("Suites", "evaluation:suite-list"))),
     ("Release", (("Deployments", "playground:deployment-list"), ("Playground", "playground:editor"))),
@@ -22,6 +30,7 @@ SECTIONS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
             ("People", "access:people"),
             ("Tokens", "access:tokens"),
             ("Audit", "access:audit"),
+            ("Settings", "pipeline:settings"),
             ("Style guide", "ui:styleguide"),
         ),
     ),

@@ -67,10 +67,10 @@ def test_a_long_list_has_pages_that_show_each_job_once(client, project):
         factories.job(project, "count", title=f"[{number}]")
     address = reverse("jobs:list", args=[project.slug])
     first = client.get(address)
-    second = client.get(address, {"after": first.context["after"]})
-    shown = [row.title for response in (first, second) for row in response.context["jobs"]]
+    second = client.get(address, {"after": first.context["page"].after})
+    shown = [row.title for response in (first, second) for row in response.context["page"].rows]
     assert sorted(shown) == sorted(f"[{number}]" for number in range(60))
-    assert second.context["after"] is None
+    assert second.context["page"].after is None
 
 
 def test_a_damaged_cursor_is_a_bad_request(client, project):

@@ -6,6 +6,7 @@ import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 from django.utils import timezone
@@ -13,10 +14,11 @@ from django.utils import timezone
 from controlplane.access.models import Project
 from controlplane.jobs import event_lines, history, processes, relay
 from controlplane.jobs.actions import submit_job
-from controlplane.jobs.ending import describe_exit, last_lines
-from controlplane.jobs.metrics import Point, thin
+from controlplane.jobs.ending import describe_exit, last_lines, read_ending
+from controlplane.jobs.metrics import Point, downsample, metric_names, thin
 from controlplane.jobs.models import Job, JobEvent, MetricPoint
 from controlplane.jobs.transitions import claim
+from tests import factories
 from tests.controlplane.counting.jobs import count
 
 ZOO = Path(__file__).parent / "event_zoo"
@@ -123,7 +125,7 @@ def test_two_hundred_values_in_two_seconds_become_few_and_keep_every_spike(job):
     assert points.count() <= 9
     assert {99.0, -5.0} < set(points.values_list("value", flat=True))
     assert points.order_by("step").last().step == 200
-    assert {point.value for point in points.downsample(2)} >= {99.0, -5.0}
+    assert {point.value for point in downsample([(job.pk, "loss/train")], 2)} >= {99.0, -5.0}
 
 
 @pytest.mark.parametrize("name", sorted(path.stem for path in ZOO.glob("*.jsonl")))
@@ -179,9 +181,18 @@ def test_downsampling_a_long_curve_keeps_ends_of_each_span(job):
     MetricPoint.objects.bulk_create(
         MetricPoint(job=job, name="x", step=step, value=step % 10, at=now) for step in range(100)
     )
-    points = MetricPoint.objects.filter(job=job, name="x").downsample(5)
+    points = downsample([(job.pk, "x"), (job.pk, "never measured")], 5)
     assert len(points) == 10 and {point.value for point in points} == {0, 9}
-    assert MetricPoint.objects.none().downsample(5) == []
+    assert {point.step for point in downsample([(job.pk, "x")], 5, 20, 29)} <= set(range(20, 30))
+    assert downsample([], 5) == []
+
+
+def test_the_names_of_what_a_job_measured_are_in_order_and_its_own(job):
+    now, other = timezone.now(), factories.job(job.project, "count")
+    for owner, name in ((job, "loss/val"), (job, "loss/train"), (other, "system/rss_bytes")):
+        MetricPoint.objects.bulk_create(MetricPoint(job=owner, name=name, step=n, value=1, at=now) for n in range(3))
+    assert metric_names(job.pk) == ["loss/train", "loss/val"]
+    assert metric_names(uuid4()) == []
 
 
 def test_gpu_usage_is_read_from_nvidia_smi_and_devices_without_figures_are_left_out():
@@ -192,6 +203,16 @@ def test_gpu_usage_is_read_from_nvidia_smi_and_devices_without_figures_are_left_
 def test_exits_are_told_in_words():
     assert "SIGKILL" in describe_exit(-9) and "memory" in describe_exit(-9)
     assert describe_exit(2) == "It ended with exit code 2."
+
+
+def test_an_abort_over_an_allocation_is_told_as_the_end_of_memory_and_another_abort_is_a_crash(job, tmp_path):
+    log = tmp_path / "output.log"
+    log.write_text("== clean files\nmemory allocation of 134217728 bytes failed\n")
+    ending = read_ending(job, tmp_path, -6)
+    assert (ending.status, ending.code) == ("failed", "stage:app:out-of-memory")
+    assert "YARD_STAGE_MEMORY_MB" in ending.message
+    log.write_text("assertion failed\n")
+    assert read_ending(job, tmp_path, -6).status == "crashed"
 
 
 def test_the_last_forty_lines_of_output_are_kept_clean(tmp_path):

@@ -4,6 +4,7 @@ import json
 
 import pytest
 from django.core.serializers.json import DjangoJSONEncoder
+from plotly import graph_objects
 
 from controlplane.ui import charts
 from controlplane.ui.guide import figures
@@ -23,6 +24,14 @@ def test_every_figure_is_json_without_nan_or_a_default_template():
         text = json.dumps(figure, cls=DjangoJSONEncoder, allow_nan=False)
         assert "template" not in json.loads(text)["layout"]
         assert figure["layout"]["meta"]["label"]
+
+
+def test_plotly_itself_finds_nothing_wrong_with_a_figure():
+    marked = line(charts.Series("a", [1, 2], [9.0, 1.0]), log_y=True, marks=[charts.Mark(1, 9.0, "spike")])
+    many = line(*(charts.Series(str(n), [0, 1], [n, n]) for n in range(9)))
+    wide = charts.bar_chart({"a": 1.0, "b": None}, x_title="name", y_title="bytes", horizontal=True, log_y=True)
+    for figure in [*figures().values(), marked, many, wide]:
+        graph_objects.Figure(figure)  # raises ValueError for what plotly.js would not know
 
 
 def test_a_spike_stays_in_the_curve():

@@ -15,7 +15,8 @@ DOCUMENTS = """
 """
 DROPPED = """
     SELECT 'doc-9' AS id, 'stdlib' AS source, 'copy.py' AS path, 'Python' AS language, 40 AS size_bytes,
-           'duplicate' AS reason, 1.0 AS measured, 'def first' AS excerpt
+           'exact_deduplication' AS step, 'duplicate' AS reason, NULL::DOUBLE AS measured, 'doc-1' AS detail,
+           'def first' AS excerpt
 """
 
 

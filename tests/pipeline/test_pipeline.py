@@ -25,7 +25,7 @@ PLAN = {
     ],
     "dataset": "python-here",
     "model": "first-model",
-    "ingest_dataset": {"languages": ["Python"]},
+    "ingest_dataset": {"held_out_share": 0.03},
     "train_tokenizer": {"vocabulary_size": 512},
     "build_shards": {"sequence_length": 64},
     "train_model": {"recipe": "first-model", "max_seconds": 30.0},
@@ -65,7 +65,7 @@ def do_next(pipeline, tmp_path):
 
 
 def now(pipeline):
-    return Pipeline.objects.for_list(pipeline.project).get(pk=pipeline.pk)
+    return Pipeline.objects.for_clock(pipeline.project).get(pk=pipeline.pk)
 
 
 def test_the_verbs_follow_one_another_until_the_model_is_on_staff(pipeline, do_next):

@@ -88,7 +88,7 @@ def test_a_running_run_is_not_archived_and_a_finished_one_leaves_the_list(shards
         actions.archive_run(run=run, by=grace)
     done = factories.make_training_run(shards, name="calm-otter-9")
     grace_client.post(f"/projects/demo/runs/{done.pk}/archive")
-    assert [row.name for row in grace_client.get("/projects/demo/runs/").context["runs"]] == [run.name]
+    assert [row.name for row in grace_client.get("/projects/demo/runs/").context["page"].rows] == [run.name]
 
 
 def test_editing_a_run_keeps_its_address_and_refuses_a_taken_name(shards, grace, grace_client):

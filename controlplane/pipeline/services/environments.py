@@ -73,7 +73,11 @@ class Environment:
 def environments(purpose: str) -> list[Environment]:
     """Both environments for one of PURPOSES. What tests and benchmarks need comes on top of what a yard needs."""
     tools = {"run": (), "test": ("requirements-dev.txt",), "bench": ()}[purpose]
-    worker_tools = {"run": (), "test": ("worker/requirements-dev.txt",), "bench": ("bench/requirements.txt",)}[purpose]
+    worker_tools = {
+        "run": (),
+        "test": ("worker/requirements-dev.txt", "worker/requirements-scale.txt"),
+        "bench": ("bench/requirements.txt",),
+    }[purpose]
     return [
         Environment("controlplane", "the control plane", (Step(("requirements.txt", *tools)),)),
         Environment(

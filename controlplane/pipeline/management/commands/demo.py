@@ -71,7 +71,7 @@ class Command(BaseCommand):
         """Print each change until the pipeline ends."""
         last = ""
         while True:
-            now = clock(Pipeline.objects.for_list(pipeline.project).get(pk=pipeline.pk))
+            now = clock(Pipeline.objects.for_clock(pipeline.project).get(pk=pipeline.pk))
             line = progress(now)
             if line != last:
                 self.stdout.write(f"{now.seconds:6.0f} s  {line}")

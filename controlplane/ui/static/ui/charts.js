@@ -1,6 +1,8 @@
 // @ts-check
 /* Draws the figures that charts.py built: [data-chart] names the json_script that holds one. Colours are the theme's.
-   With data-chart-url the figure is read again: every two seconds while data-live is there, and on zoom with ?x0=&x1= for detail. */
+   With data-chart-url the figure is read from there if the page holds none, so that a page need not wait for its charts;
+   and read again: every two seconds while data-live is there, and on zoom with ?x0=&x1= for detail. A click on a point is
+   told as the event yard:point, and opens the address that the point's customdata holds. */
 (() => {
   const plotly = () => /** @type {any} */ (globalThis).Plotly;
   const every = 2000;
@@ -52,11 +54,29 @@
     };
   }
 
-  /** @param {Element} box */
-  function draw(box) {
+  /** @param {HTMLElement} box */
+  async function draw(box) {
     const figure = figures.get(box);
     const options = { responsive: true, displaylogo: false, displayModeBar: false, doubleClick: "reset" };
-    return plotly().react(box, figure.data.map(themedTrace), themedLayout(figure.layout, box), options);
+    if (!box.dataset.drawn) box.textContent = "";
+    await plotly().react(box, figure.data.map(themedTrace), themedLayout(figure.layout, box), options);
+    if (box.dataset.drawn) return;
+    box.setAttribute("aria-label", figure.layout.meta?.label || "Chart");
+    /** @type {any} */ (box).on("plotly_relayout", (/** @type {any} */ change) => zoomed(box, change));
+    /** @type {any} */ (box).on("plotly_click", (/** @type {any} */ click) => {
+      const link = click.points[0].customdata;
+      if (typeof link === "string" && link.startsWith("/")) location.assign(link);
+      box.dispatchEvent(new CustomEvent("yard:point", { bubbles: true, detail: { x: click.points[0].x, y: click.points[0].y } }));
+    });
+    box.dataset.drawn = "yes";
+  }
+
+  /** A chart that cannot be read says so: on hover where an older one is drawn, else in its place.
+   @param {HTMLElement} box @param {string} why */
+  function stale(box, why) {
+    box.classList.toggle("stale", Boolean(why));
+    box.title = why;
+    if (why && !box.dataset.drawn) box.textContent = why;
   }
 
   /** @param {HTMLElement} box */
@@ -65,8 +85,7 @@
     const [x0, x1] = (box.dataset.zoom || "").split(",");
     if (x1) { url.searchParams.set("x0", x0); url.searchParams.set("x1", x1); }
     const answer = await fetch(url, { headers: { Accept: "application/json" } });
-    box.classList.toggle("stale", !answer.ok);
-    box.title = answer.ok ? "" : `Not current: the yard answered ${answer.status}.`;
+    stale(box, answer.ok ? "" : `Not current: the yard answered ${answer.status}.`);
     if (!answer.ok || !box.isConnected) return;
     figures.set(box, await answer.json());
     await draw(box);
@@ -74,7 +93,7 @@
 
   /** @param {HTMLElement} box */
   function refresh(box) {
-    return reread(box).catch((error) => { box.classList.add("stale"); box.title = `Not current: ${error.message}`; });
+    return reread(box).catch((error) => stale(box, `Not current: ${error.message}`));
   }
 
   /** @param {HTMLElement} box */
@@ -98,16 +117,20 @@
   /** @param {HTMLElement} box */
   async function bind(box) {
     const data = document.getElementById(box.dataset.chart || "");
-    if (!data || figures.has(box)) return;
-    figures.set(box, JSON.parse(data.textContent || ""));
-    await draw(box);
-    /** @type {any} */ (box).on("plotly_relayout", (/** @type {any} */ change) => zoomed(box, change));
-    box.dataset.drawn = "yes";
+    if (box.dataset.bound || (!data && !box.dataset.chartUrl)) return;
+    box.dataset.bound = "yes";
+    if (data) figures.set(box, JSON.parse(data.textContent || ""));
+    await (data ? draw(box) : refresh(box));
     follow(box);
   }
 
   const all = () => [...document.querySelectorAll("[data-chart]")].map((box) => /** @type {HTMLElement} */ (box));
   document.addEventListener("htmx:load", () => all().forEach(bind));
+  // What was followed has ended: once more for the last points, and no more.
+  document.addEventListener("yard:ended", () => all().filter((box) => "live" in box.dataset).forEach((box) => {
+    delete box.dataset.live;
+    refresh(box);
+  }));
   document.addEventListener("yard:theme", () => all().filter((box) => figures.has(box)).forEach(draw));
   if (document.readyState !== "loading") all().forEach(bind);
   else document.addEventListener("DOMContentLoaded", () => all().forEach(bind));

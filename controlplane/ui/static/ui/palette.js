@@ -1,10 +1,13 @@
 // @ts-check
 /* Ctrl K: one list of pages and of the project's objects. / goes to the page's own search, ? lists the keys.
-   Objects come from GET <data-search-url>?q= as [{kind, name, url}]. */
+   Objects come from GET <data-search-url>?q= as [{kind, name, url}]. A [data-palette-open] with a data-search-url of its
+   own lists what that answers and nothing else; P presses the one that switches projects. */
 (() => {
   const dialog = () => /** @type {HTMLDialogElement | null} */ (document.getElementById("palette"));
   let asked = new AbortController();
   let timer = 0;
+  /** The link whose list is shown instead of everything. @type {HTMLElement | null} */
+  let only = null;
 
   /** @param {string} words @returns {{kind: string, name: string, url: string}[]} */
   function pages(words) {
@@ -42,28 +45,34 @@
     const note = box?.querySelector("p");
     asked.abort();
     asked = new AbortController();
-    show(pages(words));
+    const near = only ? [] : pages(words);
+    const url = only?.dataset.searchUrl || (words && box?.dataset.searchUrl); // outside a project there are only pages
+    show(near);
     if (!box || !note) return;
     note.textContent = "";
-    if (!words || !box.dataset.searchUrl) return; // outside a project there are only pages
+    if (!url) return;
     const query = new URLSearchParams({ q: words });
     try {
-      const answer = await fetch(`${box.dataset.searchUrl}?${query}`, { signal: asked.signal, headers: { Accept: "application/json" } });
+      const answer = await fetch(`${url}?${query}`, { signal: asked.signal, headers: { Accept: "application/json" } });
       if (!answer.ok) throw new Error(`the search answered ${answer.status}`);
       const objects = await answer.json();
-      show([...objects, ...pages(words)]);
+      show([...objects, ...near]);
       if (!box.querySelector("li")) note.textContent = `Nothing is called “${words}”.`;
     } catch (error) {
-      if (/** @type {Error} */ (error).name !== "AbortError") note.textContent = `Only pages are listed: ${/** @type {Error} */ (error).message}.`;
+      const { name, message } = /** @type {Error} */ (error);
+      if (name !== "AbortError") note.textContent = `${only ? "The list cannot be read" : "Only pages are listed"}: ${message}.`;
     }
   }
 
-  function open() {
+  /** @param {Element | null} [opener] */
+  function open(opener = null) {
     const box = dialog();
     if (!box || box.open) return;
+    only = opener instanceof HTMLElement && opener.dataset.searchUrl ? opener : null;
     box.showModal();
     const input = /** @type {HTMLInputElement} */ (box.querySelector("input"));
     input.value = "";
+    input.placeholder = only?.dataset.placeholder || "Search runs, data, models, pages";
     search("");
     input.focus();
   }
@@ -90,6 +99,10 @@
       const own = document.querySelector("[data-search]");
       if (own instanceof HTMLInputElement) { own.focus(); own.select(); } else open();
     }
+    if (event.key === "p") { event.preventDefault(); /** @type {HTMLElement | null} */ (document.querySelector("a.switch"))?.click(); }
+    // Pages of one after another: the next failed sample, the step before.
+    const way = { j: "next", k: "prev" }[event.key];
+    if (way) /** @type {HTMLElement | null} */ (document.querySelector(`.acts a[rel="${way}"]`))?.click();
     if (event.key === "?") /** @type {HTMLDialogElement | null} */ (document.getElementById("shortcuts"))?.showModal();
   });
   document.addEventListener("input", (event) => {
@@ -100,7 +113,8 @@
   });
   document.addEventListener("click", (event) => {
     if (!(event.target instanceof Element)) return;
-    if (event.target.closest("[data-palette-open]")) open();
+    const opener = event.target.closest("[data-palette-open]");
+    if (opener && !event.ctrlKey && !event.metaKey) { event.preventDefault(); open(opener); }
     if (event.target === dialog()) dialog()?.close();
   });
 })();
