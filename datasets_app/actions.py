@@ -14,28 +14,82 @@ from controlplane.access.models import Project, User
 from controlplane.access.refusals import Refused
 from controlplane.jobs.actions import submit_job
 from datasets_app import jobs
-from datasets_app.models import Dataset, DatasetVersion, ShardSet, Source, Tokenizer
+from datasets_app.models import Dataset, DatasetVersion, ShardSet, Source, SourcePreview, Tokenizer
+from worker import cleaning, specs
+from worker import sources as source_kinds
+from worker.failures import StageFailure
+
+PREVIEW_PRIORITY = 50
 
 
 @transaction.atomic
 def add_source(
-    *, project: Project, by: User | None, name: str, location: str, license: str = "unknown", is_held_out: bool = False
+    *,
+    project: Project,
+    by: User | None,
+    name: str,
+    location: str,
+    license: str = "unknown",
+    is_held_out: bool = False,
+    kind: str = "folder",
+    options: Mapping[str, Any] | None = None,
+    exclude: Sequence[str] = (),
+    origin: str = "",
 ) -> Source:
-    """Name a folder of source files; nothing is read yet."""
+    """Name a place of raw code; nothing is read yet. Refuses what its kind (worker.sources) does not allow."""
+    _refuse_bad_source(kind, location, options or {})
     if Source.objects.filter(project=project, name=name).exists():
         raise Refused(f"There is a source called {name} already; choose another name.")
     source = Source.objects.create(
-        project=project, created_by=by, name=name, location=location, license=license, is_held_out=is_held_out
+        project=project,
+        created_by=by,
+        name=name,
+        kind=kind,
+        location=location,
+        license=license,
+        origin=origin,
+        is_held_out=is_held_out,
+        exclude=list(exclude),
+        options=dict(options or {}),
     )
-    audit.record(action="add_source", actor=by, project=project, obj=source, after={"location": location})
+    after = {"kind": kind, "location": location, "license": license}
+    audit.record(action="add_source", actor=by, project=project, obj=source, after=after)
     return source
+
+
+@transaction.atomic
+def preview_source(*, project: Project, by: User | None, **asked: Any) -> SourcePreview:
+    """Have a worker look at the first rows of a source as `add_source` would make it. It goes before other work."""
+    _refuse_bad_source(asked["kind"], asked["location"], asked["options"])
+    preview = SourcePreview(project=project, created_by=by, **asked)
+    preview.job = submit_job(
+        kind=jobs.ingest_dataset,
+        project=project,
+        created_by=by,
+        title=f"preview of {preview.name}",
+        url=reverse("datasets:source-preview", args=[project.slug, preview.pk]),
+        priority=PREVIEW_PRIORITY,
+    )
+    preview.save()
+    after = {"kind": preview.kind, "location": preview.location}
+    audit.record(action="preview_source", actor=by, project=project, obj=preview, after=after)
+    return preview
+
+
+def _refuse_bad_source(kind: str, location: str, options: Mapping[str, Any]) -> None:
+    if found := source_kinds.problem(kind, location, options):
+        raise Refused(f"The source cannot be read as asked: {found}.")
 
 
 @transaction.atomic
 def ingest_dataset(
     *, project: Project, by: User | None, name: str, sources: Sequence[Source], recipe: Mapping[str, Any]
 ) -> DatasetVersion:
-    """Start the next version of the dataset `name` (made if new) from `sources` by `recipe` (worker.specs.IngestRecipe)."""
+    """Start the next version of the dataset `name` (made if new) from `sources` by `recipe` (worker.specs.IngestRecipe).
+
+    Refuses a recipe that does not hold together, by step and parameter.
+    """
+    _refuse_bad_recipe(recipe)
     if not any(not source.is_held_out for source in sources):
         raise Refused("Choose at least one source to train on.")
     dataset, _ = Dataset.objects.select_for_update().get_or_create(
@@ -55,6 +109,15 @@ def ingest_dataset(
     after = {"sources": [source.name for source in sources], "recipe": dict(recipe)}
     audit.record(action="ingest_dataset", actor=by, project=project, obj=version, after=after)
     return version
+
+
+def _refuse_bad_recipe(recipe: Mapping[str, Any]) -> None:
+    try:
+        spec: specs.IngestDataset = specs.from_dict("ingest_dataset", {"sources": [], "recipe": recipe})
+    except StageFailure as failure:
+        raise Refused(failure.message) from failure
+    for problem in cleaning.problems([(step.name, step.parameters) for step in spec.recipe.steps]):
+        raise Refused(problem)
 
 
 @transaction.atomic

@@ -3,66 +3,180 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlencode
 
-from controlplane.ui.charts import bar_chart
+from controlplane.ui.charts import Figure, bar_chart, grouped_bar_chart
+from datasets_app import recipes
+from worker import cleaning
 
 LONG_TAIL = 24  # bars; the table below them has every language
+TOP = 20  # rows of the table before the rest is asked for
+NAMED = 2  # licences of a language that the table names
+ORDERS = ("bytes", "files", "tokens", "lines", "mean_line_characters")
 
 
-def of_dataset(summary: Mapping[str, Any]) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Histogram:
+    """A chart whose bars open their rows, and the same as (label, count, address) for who reads tables."""
+
+    figure: Figure
+    bars: list[tuple[str, int, str]]
+
+
+@dataclass(frozen=True)
+class Tail:
+    """The rows of a long-tail table that are shown; `rest` sums up those below them, None where all are."""
+
+    rows: list[dict[str, Any]]
+    total: int
+    rest: dict[str, Any] | None
+
+
+def of_dataset(summary: Mapping[str, Any], rows_url: str) -> dict[str, Any]:
     """Context of a dataset version's page. `summary` is worker.data.publish's statistics."""
     languages = sorted(summary["languages"].items(), key=lambda item: -item[1]["bytes"])
-    histograms = summary["histograms"]
     return {
-        "languages": [{"name": name, **row} for name, row in languages],
-        "funnel": [_with_losses(step) for step in summary["funnel"]],
-        "reasons": [{"code": code, **row} for code, row in summary["reasons"].items()],
+        "funnel": _funnel(summary),
         "redactions": sorted(summary["redactions"].items(), key=lambda item: -item[1]),
+        "repairs": sorted(summary.get("repairs", {}).items(), key=lambda item: -item[1]),
+        "licences": _shares(summary.get("licenses", {})),
+        "mixture": summary.get("mixture", {}),
+        "clusters": summary.get("clusters"),
         "language_chart": bar_chart(
             {name: row["bytes"] / 1e6 for name, row in languages[:LONG_TAIL]},
             x_title="language",
             y_title="MB",
             log_y=len(languages) > 1,
+            links=[f"{rows_url}?{urlencode({'language': name})}" for name, _ in languages[:LONG_TAIL]],
         ),
-        "size_chart": _binned(
-            histograms["file_bytes_kept"], histograms["bin_upper_bounds"], "file size, bytes", "files"
-        ),
-        "line_chart": _binned(
-            histograms["line_characters_kept"], histograms["bin_upper_bounds"], "line length, characters", "lines"
-        ),
+        "histograms": _histograms(summary["histograms"], rows_url),
     }
 
 
-def of_tokenizer(summary: Mapping[str, Any]) -> dict[str, Any]:
-    """Context of a tokenizer's page. A split without text has no figure."""
+def tail_of(languages: Mapping[str, Mapping[str, Any]], asked: Mapping[str, str]) -> Tail:
+    """The languages whose name contains asked["q"], by asked["sort"] (of ORDERS, or name), all of them with asked["all"]."""
+    text, order = asked.get("q", "").strip().lower(), asked.get("sort", "-bytes")
+    key, most_first = order.removeprefix("-"), order.startswith("-")
+    rows = [row for row in _shares(languages) if text in row["name"].lower()]
+    if key in ORDERS:
+        rows.sort(key=lambda row: row.get(key) or 0, reverse=most_first)
+    elif key == "name":
+        rows.sort(key=lambda row: row["name"].lower(), reverse=most_first)
+    shown = rows if "all" in asked else rows[:TOP]
+    below = rows[len(shown) :]
+    sums = {name: sum(row.get(name) or 0 for row in below) for name in ("bytes", "files", "tokens", "lines", "share")}
+    return Tail(shown, len(languages), {"names": len(below), **sums} if below else None)
+
+
+def add_licences(tail: Tail, licences: Mapping[str, list[tuple[str, int]]]) -> None:
+    """Give each row its licences: the NAMED with most files, and how many more there are."""
+    for row in tail.rows:
+        found = licences.get(row["name"], [])
+        row |= {"licences": found[:NAMED], "more_licences": max(len(found) - NAMED, 0)}
+
+
+def _shares(groups: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Most bytes first, each with its share of all bytes."""
+    total = sum(row["bytes"] for row in groups.values()) or 1
+    shares = {name: row["bytes"] / total for name, row in groups.items()}
     rows = [
-        {"split": split, "language": language, **figures}
+        {"name": name, "share": shares[name], "percent": round(100 * shares[name]), **groups[name]} for name in groups
+    ]
+    return sorted(rows, key=lambda row: -row["bytes"])
+
+
+def _funnel(summary: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The steps as they ran, each with what it lost and its reasons; steps that lost nothing too."""
+    reasons: dict[str, list[dict[str, Any]]] = {}
+    for code, about in summary["reasons"].items():
+        languages = [(name or "unknown", row) for name, row in about.get("languages", {}).items()]
+        reasons.setdefault(about["step"], []).append({"code": code, **about, "languages": languages})
+    return [_with_losses(step) | {"reasons": reasons.get(step["step"], [])} for step in summary["funnel"]]
+
+
+def _histograms(counted: Mapping[str, Any], rows_url: str) -> list[tuple[str, str, Histogram]]:
+    """(title, id, histogram) of each that a version has; versions from before tokens were counted have two."""
+    drawn = (
+        ("File size", "file_bytes_kept", "bytes", "files", "size"),
+        ("Line length", "line_characters_kept", "characters", "lines", "longest"),
+        ("Tokens in a file", "tokens_kept", "tokens", "files", "tokens"),
+    )
+    return [
+        (title, name, _binned(counted[name], counted["bin_upper_bounds"], unit, of, f"{rows_url}?{asks}"))
+        for title, name, unit, of, asks in drawn
+        if name in counted
+    ]
+
+
+def of_recipe(recipe: Mapping[str, Any]) -> dict[str, Any]:
+    """`steps` with parameters that are not the usual ones, `usual`: the others' titles, `others`: what holds for all rows."""
+    steps = recipe.get("steps", [])
+    changed = [
+        {
+            "title": cleaning.STEPS[step["name"]].title,
+            "about": cleaning.STEPS[step["name"]].about,
+            "parameters": [(name, recipes.shown(value)) for name, value in step["parameters"].items()],
+        }
+        for step in steps
+        if step.get("parameters")
+    ]
+    others = [(name, recipes.shown(value)) for name, value in recipe.items() if name != "steps" and value != {}]
+    usual = [cleaning.STEPS[step["name"]].title for step in steps if not step.get("parameters")]
+    return {"steps": changed, "usual": usual, "others": others}
+
+
+def of_tokenizer(summary: Mapping[str, Any]) -> dict[str, Any]:
+    """Context of a tokenizer's page. A split without text has no figure; GPT-2's figures are of the same text."""
+    theirs = summary.get("baselines", {}).get("gpt2", {})
+    rows = [
+        {"split": split, "language": language, **figures, "gpt2": _figure(theirs, split, language)}
         for split, measured in summary["fertility"].items()
         for language, figures in measured["languages"].items()
     ]
     specials = sorted(summary["special_tokens"].items(), key=lambda item: item[1])
+    names = {
+        f"{row['language']}{', held-out source' if row['split'] == 'held_out_source' else ''}": row for row in rows
+    }
+    series = {"this one": {name: row["bytes_per_token"] for name, row in names.items()}}
+    if theirs:
+        series["GPT-2"] = {name: row["gpt2"] for name, row in names.items()}
     return {
         "fertility": rows,
         "specials": [item for item in specials if not item[0].startswith("<|reserved_")],
         "n_reserved": sum(name.startswith("<|reserved_") for name, _ in specials),
-        "fertility_chart": bar_chart(
-            {f"{row['language']}, {row['split'].replace('_', ' ')}": row["bytes_per_token"] for row in rows},
-            x_title="language and split",
-            y_title="bytes per token",
-        ),
+        "gpt2_held_out": theirs.get("held_out", {}).get("bytes_per_token"),
+        "warnings": [finding for finding in summary.get("audit", []) if finding["level"] != "ok"],
+        "fertility_chart": grouped_bar_chart(series, x_title="language", y_title="bytes per token"),
     }
 
 
+def _figure(measured: Mapping[str, Any], split: str, language: str) -> float | None:
+    found: float | None = measured.get(split, {}).get("languages", {}).get(language, {}).get("bytes_per_token")
+    return found
+
+
 def _with_losses(step: Mapping[str, Any]) -> dict[str, Any]:
-    lost = step["rows_in"] - step["rows_out"]
-    return {**step, "rows_lost": lost, "kept_share": step["rows_out"] / step["rows_in"] if step["rows_in"] else None}
+    known = cleaning.STEPS.get(step["step"])
+    return {
+        **step,
+        "title": known.title if known else step["step"],
+        "about": known.about if known else "",
+        "rows_lost": step["rows_in"] - step["rows_out"],
+        "bytes_lost": step["bytes_in"] - step["bytes_out"],
+        "kept_share": step["rows_out"] / step["rows_in"] if step["rows_in"] else None,
+    }
 
 
-def _binned(counts: list[int], upper_bounds: list[int], x_title: str, y_title: str) -> dict[str, Any]:
-    """Bins that double: one bar each, from the first to the last that holds anything."""
+def _binned(counts: list[int], upper_bounds: list[int], unit: str, of: str, asks: str) -> Histogram:
+    """Bins that double: one bar each, from the first to the last that holds anything. `asks`_from and _to bound a bar's rows."""
     filled = [index for index, count in enumerate(counts) if count]
-    if not filled:
-        return bar_chart({}, x_title=x_title, y_title=y_title)
-    bars = {f"≤ {upper_bounds[index]:,}": counts[index] for index in range(filled[0], filled[-1] + 1)}
-    return bar_chart(bars, x_title=x_title, y_title=y_title)
+    span = range(filled[0], filled[-1] + 1) if filled else range(0)
+    lower = {index: upper_bounds[index - 1] + 1 if index else 0 for index in span}
+    bars = [
+        (f"≤ {upper_bounds[k]:,}", counts[k], f"{asks}_from={lower[k]}&{asks.rpartition('?')[2]}_to={upper_bounds[k]}")
+        for k in span
+    ]
+    drawn: dict[str, float | None] = {label: count for label, count, _ in bars}
+    return Histogram(bar_chart(drawn, x_title=unit, y_title=of, links=[url for *_, url in bars]), bars)

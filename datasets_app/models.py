@@ -9,25 +9,75 @@ from __future__ import annotations
 from typing import ClassVar
 
 from django.db import models
+from django.db.models import F, Q, Value
+from django.db.models.fields.json import KeyTextTransform, KeyTransform
+from django.db.models.functions import Cast, Concat
 
 from controlplane.access.models import Project, ProjectOwned
 from controlplane.jobs.models import Job
+from worker import sources
 
 
-class Source(ProjectOwned):
-    """Where raw code comes from: a folder that the workers can read."""
+class SourceSettings(ProjectOwned):
+    """What a reader is told: where raw code is, of which kind it is (worker.sources) and with which of its options."""
 
     name = models.CharField(max_length=80)
+    kind = models.CharField(max_length=20, default="folder")
     location = models.CharField(max_length=500)
     license = models.CharField(max_length=80, default="unknown")
     origin = models.CharField(max_length=300, blank=True)
     is_held_out = models.BooleanField(default=False)  # read for measuring only, never trained on
+    exclude = models.JSONField(default=list, blank=True)
+    options = models.JSONField(default=dict, blank=True)
 
     class Meta:
-        constraints: ClassVar = [models.UniqueConstraint(fields=["project", "name"], name="source_name_once")]
+        abstract = True
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def kind_title(self) -> str:
+        return sources.BY_NAME[self.kind].title
+
+
+class SourceQuerySet(models.QuerySet["Source"]):
+    def for_list(self, project: Project) -> SourceQuerySet:
+        return self.filter(project=project, archived_at=None).order_by("-created_at", "-id")
+
+
+class Source(SourceSettings):
+    """A place that dataset versions are made from. What it held is known once a version was made of it."""
+
+    read_at = models.DateTimeField(null=True, blank=True)
+    snapshot = models.CharField(max_length=64, blank=True)  # a digest of the state in which it was read
+    n_files = models.BigIntegerField(null=True, blank=True)
+    n_bytes = models.BigIntegerField(null=True, blank=True)
+
+    objects = SourceQuerySet.as_manager()
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["project", "name"], name="source_name_once"),
+            models.CheckConstraint(condition=Q(kind__in=list(sources.BY_NAME)), name="source_kind_known"),
+            models.CheckConstraint(
+                condition=Q(read_at=None, snapshot="") | (Q(read_at__isnull=False) & ~Q(snapshot="")),
+                name="source_read_with_a_snapshot",
+            ),
+        ]
+        indexes: ClassVar = [models.Index(fields=["project", "-created_at", "-id"], name="source_list")]
+
+
+class SourcePreview(SourceSettings):
+    """A look at a source before it is one: `result` is worker.data.preview's summary, null while its job has none."""
+
+    job = models.OneToOneField(Job, models.PROTECT, related_name="+")
+    result = models.JSONField(null=True, blank=True)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.CheckConstraint(condition=Q(kind__in=list(sources.BY_NAME)), name="source_preview_kind_known")
+        ]
 
 
 class Dataset(ProjectOwned):
@@ -75,10 +125,26 @@ class DatasetVersionQuerySet(models.QuerySet["DatasetVersion"]):
             .order_by("-created_at", "-id")
         )
 
+    def that_read(self, source: Source) -> DatasetVersionQuerySet:
+        """Newest first; `snapshot` is the state in which each found the source, null before it is ready."""
+        read = KeyTransform(source.name, KeyTransform("read", "summary"))
+        found = self.filter(project=source.project, sources=source).select_related("dataset", "job").defer("summary")
+        return found.annotate(snapshot=KeyTextTransform("snapshot", read)).order_by("-created_at", "-id")
+
+    def tokens_by_source(self, project: Project, versions: int = 20) -> dict[str, int]:
+        """Training tokens of each source, as the newest of the last `versions` that read it counted them."""
+        ready = self.filter(project=project).ready().order_by("-created_at", "-id")
+        found: dict[str, int] = {}
+        for mixture in ready.values_list("summary__mixture", flat=True)[:versions]:
+            for source, row in (mixture or {}).items():
+                found.setdefault(source, row["tokens"])
+        return found
+
     def for_choice(self, project: Project) -> DatasetVersionQuerySet:
-        """What a form offers: names only, since a form reads all of them."""
-        ready = self.filter(project=project).ready().select_related("dataset")
-        return ready.only("number", "dataset__name").order_by("-created_at", "-id")
+        """What a form offers; `label` is what `str` says, for the database to search."""
+        label = Concat("dataset__name", Value(" v"), Cast("number", models.CharField()))
+        ready = self.filter(project=project).ready().select_related("dataset").defer("summary")
+        return ready.annotate(label=label).order_by("-created_at", "-id")
 
 
 class DatasetVersion(MadeByJob):
@@ -112,7 +178,8 @@ class TokenizerQuerySet(models.QuerySet["Tokenizer"]):
         )
 
     def for_choice(self, project: Project) -> TokenizerQuerySet:
-        return self.filter(project=project).ready().only("name").order_by("-created_at", "-id")
+        ready = self.filter(project=project).ready().defer("summary")
+        return ready.annotate(label=F("name")).order_by("-created_at", "-id")
 
 
 class Tokenizer(MadeByJob):
@@ -145,9 +212,12 @@ class ShardSetQuerySet(models.QuerySet["ShardSet"]):
         )
 
     def for_choice(self, project: Project) -> ShardSetQuerySet:
-        ready = self.filter(project=project).ready().select_related("dataset_version__dataset")
-        names = ("counts", "dataset_version__number", "dataset_version__dataset__name")
-        return ready.only(*names).order_by("-created_at", "-id")
+        """The label ends with the id: one version and one tokenizer may be packed in several ways."""
+        version = ("dataset_version__dataset__name", Value(" v"), Cast("dataset_version__number", models.CharField()))
+        label = Concat(*version, Value(" with "), "tokenizer__name", Value(" · "), "id")
+        ready = self.filter(project=project).ready().select_related("dataset_version__dataset", "tokenizer")
+        light = ready.defer("summary", "dataset_version__summary", "tokenizer__summary")
+        return light.annotate(label=label).order_by("-created_at", "-id")
 
 
 class ShardSet(MadeByJob):

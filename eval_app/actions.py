@@ -13,8 +13,8 @@ from controlplane.access.models import Project, User
 from controlplane.access.refusals import Refused
 from controlplane.jobs.actions import submit_job
 from datasets_app.models import DatasetVersion
-from eval_app import jobs
-from eval_app.models import Evaluation, Suite
+from eval_app import jobs, uploads
+from eval_app.models import Evaluation, Suite, SuiteProblem
 from training_app.models import ModelVersion
 
 BUILT_IN = {
@@ -31,6 +31,58 @@ def add_suite(*, project: Project, by: User | None, name: str, location: str, de
     suite = Suite.objects.create(project=project, created_by=by, name=name, location=location, description=description)
     audit.record(action="add_suite", actor=by, project=project, obj=suite, after={"location": location})
     return suite
+
+
+def upload_suite(
+    *, project: Project, by: User | None, name: str, file_name: str, content: bytes, description: str = ""
+) -> Suite:
+    """Keep a file of problems in storage, by its content, and name it as a suite. Refused if it is no JSON lines."""
+    return add_suite(
+        project=project, by=by, name=name, location=uploads.keep(file_name, content), description=description
+    )
+
+
+@transaction.atomic
+def add_problem(
+    *,
+    project: Project,
+    by: User | None,
+    suite: str,
+    prompt: str,
+    reference: str,
+    tests: str,
+    language: str = "python",
+    suffix: str = "",
+    from_completion: str = "",
+) -> SuiteProblem:
+    """Make a problem of the project's own suite called `suite`, which is begun if there is none.
+
+    It counts from the next evaluation on, as a new suite version: scores of the old one stay apart. Refused for a suite
+    that is a file, and for a completion that is a problem of the suite already.
+    """
+    row, begun = Suite.objects.select_for_update().get_or_create(
+        project=project, name=suite, defaults={"created_by": by, "description": "Problems that this project collects."}
+    )
+    if not row.is_own:
+        raise Refused(f"{suite} is read from a file; choose another name for the project's own problems.")
+    if row.archived_at is not None:
+        raise Refused(f"{suite} is archived; choose another name.")
+    if from_completion and row.problems.filter(from_completion=from_completion).exists():
+        raise Refused(f"This completion is a problem of {suite} already.")
+    problem = SuiteProblem.objects.create(
+        suite=row,
+        task_id=f"{suite}/{row.problems.count() + 1}",
+        language=language,
+        prompt=prompt,
+        suffix=suffix,
+        reference=reference,
+        tests=tests,
+        from_completion=from_completion,
+        created_by=by,
+    )
+    after = {"task_id": problem.task_id, "from_completion": from_completion, "begun": begun}
+    audit.record(action="add_problem", actor=by, project=project, obj=row, after=after)
+    return problem
 
 
 def built_in_suite(*, project: Project, by: User | None, name: str) -> Suite:
@@ -55,7 +107,12 @@ def evaluate_model(
     parameters: Mapping[str, Any],
     dataset_version: DatasetVersion | None = None,
 ) -> Evaluation:
-    """Score a model version on a suite, and on `dataset_version`'s held-out text; see worker.specs.EvaluateModel."""
+    """Score a model version on a suite, and on `dataset_version`'s held-out text; see worker.specs.EvaluateModel.
+
+    Refused for a suite of the project's own that has no problem yet.
+    """
+    if suite.is_own and not suite.problems.exists():
+        raise Refused(f"{suite} has no problem yet.")
     evaluation = Evaluation(
         project=project,
         created_by=by,

@@ -5,14 +5,35 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from eval_app import conditions, cost
+from eval_app.leaderboard import pass_at_1
+from eval_app.models import Evaluation
 
-def of_evaluation(summary: Mapping[str, Any]) -> dict[str, Any]:
-    """Context of a finished evaluation: its pass@k with intervals, and the held-out figures by split and language."""
+
+def of_evaluation(evaluation: Evaluation) -> dict[str, Any]:
+    """Context of a finished evaluation: pass@k with intervals, by language, held-out figures, conditions and cost."""
+    summary = evaluation.summary
+    isolation = summary["isolation"]
     return {
         "scores": [{"k": k, **score} for k, score in summary["pass_at_k"].items()],
-        "held_out": [
-            {"split": split, "language": language, **figures}
-            for split, languages in (summary.get("held_out") or {}).items()
-            for language, figures in languages.items()
-        ],
+        "languages": [(name, pass_at_1(summary, name)) for name in sorted(summary.get("by_language") or {})],
+        "excluded": summary.get("excluded") or [],
+        "infilling": {_words(name): share for name, share in (summary.get("infilling") or {}).items()},
+        "runtimes": conditions.runtimes(summary),
+        "limits": {_words(name): value for name, value in isolation.get("limits", {}).items()},
+        "held_out": _held_out(summary),
+        "costs": cost.of_evaluation(evaluation),
     }
+
+
+def _held_out(summary: Mapping[str, Any]) -> list[dict[str, Any]]:
+    splits = summary.get("held_out") or {}
+    return [
+        {"split": split, "language": language, **figures}
+        for split, languages in splits.items()
+        for language, figures in languages.items()
+    ]
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ")

@@ -11,6 +11,7 @@ from controlplane.jobs.kinds import JobKind
 from controlplane.jobs.models import Job
 from datasets_app.jobs import artifact, receive
 from eval_app.models import Evaluation, SampleResult
+from eval_app.problems import location
 from worker import specs
 from worker.manifest import Manifest
 
@@ -20,7 +21,7 @@ def _spec(job: Job) -> specs.EvaluateModel:
     version = row.model_version
     raw = {
         "model": {"uri": version.uri, "sha256": version.sha256},
-        "suite": {"name": row.suite.name, "location": row.suite.location},
+        "suite": {"name": row.suite.name, "location": location(row.suite)},
         "decode": version.decode_settings,
         "dataset": vars(artifact(row.dataset_version)) if row.dataset_version else None,
         **row.parameters,

@@ -1,28 +1,82 @@
-"""Suite > Evaluation > SampleResult."""
+"""Suite (> SuiteProblem, where the project writes its own) > Evaluation > SampleResult."""
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from django.db import models
+from django.utils import timezone
 
-from controlplane.access.models import Project, ProjectOwned
+from controlplane.access.models import Project, ProjectOwned, User
 from datasets_app.models import DatasetVersion, MadeByJob
+from eval_app import conditions
 from training_app.models import ModelVersion
 
 
+class SuiteQuerySet(models.QuerySet["Suite"]):
+    def for_choice(self, project: Project) -> SuiteQuerySet:
+        """What a form offers, by name."""
+        mine = self.filter(project=project, archived_at=None)
+        return mine.annotate(label=models.F("name")).order_by("name")
+
+
 class Suite(ProjectOwned):
-    """Problems in HumanEval's format: a built-in name ("human-eval", "starter-python") or a file that the workers can read."""
+    """Problems: a built-in name ("human-eval", "starter-python"), a file that the workers can read, or, with no location,
+    the rows of SuiteProblem that the project keeps itself.
+    """
 
     name = models.CharField(max_length=80)
-    location = models.CharField(max_length=500)
+    location = models.CharField(max_length=500, blank=True)
     description = models.TextField(blank=True)
+
+    objects = SuiteQuerySet.as_manager()
 
     class Meta:
         constraints: ClassVar = [models.UniqueConstraint(fields=["project", "name"], name="suite_name_once")]
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def is_own(self) -> bool:
+        """Whether its problems are rows here, to which more can be added."""
+        return not self.location
+
+
+class SuiteProblem(models.Model):
+    """One problem of a suite of the project's own: complete `prompt` (before `suffix`) so that `tests` pass."""
+
+    suite = models.ForeignKey(Suite, models.CASCADE, related_name="problems")
+    task_id = models.CharField(max_length=120)
+    language = models.CharField(max_length=30)  # a runtime's name
+    prompt = models.TextField()
+    suffix = models.TextField(blank=True)
+    reference = models.TextField()  # a completion that is right
+    tests = models.TextField()  # code after the completion that fails unless it is right
+    from_completion = models.CharField(max_length=40, blank=True)  # the playground's id: no key, as it lies above
+    created_by = models.ForeignKey(User, models.PROTECT, null=True, related_name="+")
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["suite", "task_id"], name="problem_once_a_suite"),
+            models.CheckConstraint(condition=~models.Q(tests="") & ~models.Q(prompt=""), name="problem_can_be_judged"),
+        ]
+
+    def __str__(self) -> str:
+        return self.task_id
+
+    def record(self) -> dict[str, Any]:
+        """As the worker reads it (worker.evaluation.suites.problem); with a suffix it is a gap to fill in."""
+        names = ("task_id", "language", "prompt", "suffix", "reference", "tests")
+        return {name: getattr(self, name) for name in names} | {"kind": "infill" if self.suffix else "complete"}
+
+
+class _Short(models.Func):
+    """A score without its lists of problems and texts, which are nine tenths of it: cut before it leaves the database."""
+
+    template = "(%(expressions)s - '{problems,held_out,contamination}'::text[])"
+    output_field = models.JSONField()
 
 
 class EvaluationQuerySet(models.QuerySet["Evaluation"]):
@@ -32,6 +86,19 @@ class EvaluationQuerySet(models.QuerySet["Evaluation"]):
             .select_related("suite", "model_version__model", "job", "created_by")
             .order_by("-created_at", "-id")
         )
+
+    def finished(self) -> EvaluationQuerySet:
+        return self.filter(sha256__isnull=False, archived_at=None)
+
+    def for_leaderboard(self, suite: Suite) -> EvaluationQuerySet:
+        """What can be ranked of a suite, newest first; `score` is the summary without its long lists."""
+        done = self.finished().filter(suite=suite).order_by("-created_at", "-id")
+        return done.annotate(score=_Short("summary"))
+
+    def newest_finished(self) -> EvaluationQuerySet:
+        """Of each model version the evaluation whose score counts: the newest that is done."""
+        done = self.finished().select_related("suite")
+        return done.order_by("model_version", "-created_at", "-id").distinct("model_version")
 
 
 class Evaluation(MadeByJob):
@@ -65,20 +132,22 @@ class Evaluation(MadeByJob):
         splits = self.summary.get("held_out") or {}
         return {split: row["all"]["bits_per_byte"] for split, row in splits.items() if "all" in row}
 
+    @property
+    def shares(self) -> dict[str, float]:
+        """Share of its judged samples that passed, by problem in suite order; one that could not be judged is left out."""
+        return {row["task_id"]: row["c"] / row["n"] for row in self.summary["problems"] if row["n"]}
+
     def is_comparable_with(self, other: Evaluation) -> bool:
         return not self.differences(other)
 
     def differences(self, other: Evaluation) -> list[str]:
         """What would make comparing the two scores wrong: the names of what differs."""
-        ours, theirs = self.summary, other.summary
-        named = {
-            "suite": (self.suite_id, other.suite_id),
-            "suite version": (ours["suite"]["version"], theirs["suite"]["version"]),
-            "isolation": (ours["isolation"]["level"], theirs["isolation"]["level"]),
-            "decode settings": (ours["decode"], theirs["decode"]),
-            "problems": (ours["n_problems"], theirs["n_problems"]),
-        }
-        return [name for name, (one, two) in named.items() if one != two]
+        return [item.name for item in self.differing(other)]
+
+    def differing(self, other: Evaluation) -> list[conditions.Difference]:
+        """As `differences`, with what either side has. Both must be ready."""
+        suites = [conditions.Difference("suite", str(self.suite), str(other.suite))]
+        return (suites if self.suite_id != other.suite_id else []) + conditions.differing(self.summary, other.summary)
 
 
 class SampleResult(models.Model):

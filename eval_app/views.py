@@ -6,23 +6,25 @@ from typing import Any
 
 from django.db.models import Count
 from django.http import HttpResponse
-from django.shortcuts import get_object_or_404, redirect, render
+from django.shortcuts import redirect, render
 
 from controlplane.access.doors import MemberRequest, get_owned, project_view
 from controlplane.access.models import Project, Role
 from controlplane.access.refusals import Refused
-from eval_app import actions, figures
-from eval_app.forms import EvaluationForm, SuiteForm
-from eval_app.models import Evaluation, SampleResult, Suite
+from controlplane.ui import choices
+from controlplane.ui.pages import Key, page_of
+from eval_app import actions, cost, figures
+from eval_app.forms import EvaluationForm, SuiteForm, SuiteUploadForm
+from eval_app.models import Evaluation, Suite
 
-SHOWN = 100
-SAMPLES = 400
+SAMPLES = 100  # a page
+BY_PROBLEM = (Key("task_id", descending=False), Key("sample", descending=False))
 
 
 @project_view(Role.VIEWER)
 def evaluation_list(request: MemberRequest, project: Project) -> HttpResponse:
-    evaluations = Evaluation.objects.for_list(project).filter(archived_at=None)[:SHOWN]
-    return render(request, "evaluation/list.html", {"evaluations": evaluations})
+    page = page_of(Evaluation.objects.for_list(project).filter(archived_at=None), request.GET)
+    return render(request, "evaluation/list.html", {"page": page})
 
 
 @project_view(Role.VIEWER)
@@ -32,37 +34,35 @@ def evaluation_detail(request: MemberRequest, project: Project, pk: str) -> Http
     samples = evaluation.samples.filter(outcome=outcome) if outcome else evaluation.samples.all()
     context: dict[str, Any] = {
         "evaluation": evaluation,
-        "samples": samples.defer("prompt", "output").order_by("task_id", "sample")[:SAMPLES],
+        "page": page_of(samples.defer("prompt", "output"), request.GET, BY_PROBLEM, SAMPLES),
         "outcomes": evaluation.samples.values("outcome").annotate(n=Count("id")).order_by("-n"),
         "outcome": outcome,
     }
-    context |= figures.of_evaluation(evaluation.summary) if evaluation.is_ready else {}
+    context |= figures.of_evaluation(evaluation) if evaluation.is_ready else {"so_far": cost.judged(evaluation)}
     return render(request, "evaluation/evaluation.html", context)
-
-
-@project_view(Role.VIEWER)
-def sample_detail(request: MemberRequest, project: Project, pk: str, sample: int) -> HttpResponse:
-    evaluation = get_owned(Evaluation.objects.for_list(project), project, pk)
-    row = get_object_or_404(SampleResult, evaluation=evaluation, pk=sample)
-    return render(request, "evaluation/sample.html", {"evaluation": evaluation, "sample": row})
 
 
 @project_view(Role.MEMBER, methods=("GET", "POST"))
 def evaluation_new(request: MemberRequest, project: Project) -> HttpResponse:
     actions.add_built_in_suites(project=project)
-    initial = {"model_version": request.GET.get("model_version")}
+    initial = {name: request.GET.get(name) for name in ("model_version", "suite")}
     form = EvaluationForm(request.POST or None, project=project, initial=initial)
+    if rows := choices.asked(request, form):
+        return rows
     if request.method == "POST" and form.is_valid():
         data = form.cleaned_data
         inputs = {name: data[name] for name in ("model_version", "suite", "dataset_version")}
-        evaluation = actions.evaluate_model(project=project, by=request.user, **inputs, parameters=form.parameters())
-        return redirect("evaluation:evaluation", project.slug, evaluation.pk)
+        try:
+            made = actions.evaluate_model(project=project, by=request.user, **inputs, parameters=form.parameters())
+            return redirect("evaluation:evaluation", project.slug, made.pk)
+        except Refused as refused:
+            form.add_error("suite", str(refused))
     return render(request, "evaluation/new.html", {"form": form}, status=422 if form.errors else 200)
 
 
 @project_view(Role.VIEWER)
 def suite_list(request: MemberRequest, project: Project) -> HttpResponse:
-    return _suites(request, project, SuiteForm())
+    return _suites(request, project)
 
 
 @project_view(Role.MEMBER, methods=("POST",))
@@ -74,11 +74,29 @@ def suite_add(request: MemberRequest, project: Project) -> HttpResponse:
             return redirect("evaluation:suite-list", project.slug)
         except Refused as refused:
             form.add_error(None, str(refused))
-    return _suites(request, project, form)
+    return _suites(request, project, form=form)
 
 
-def _suites(request: MemberRequest, project: Project, form: SuiteForm) -> HttpResponse:
+@project_view(Role.MEMBER, methods=("POST",))
+def suite_upload(request: MemberRequest, project: Project) -> HttpResponse:
+    form = SuiteUploadForm(request.POST, request.FILES, prefix="upload")
+    if form.is_valid():
+        file = form.cleaned_data.pop("file")
+        try:
+            made = actions.upload_suite(
+                project=project, by=request.user, file_name=file.name, content=file.read(), **form.cleaned_data
+            )
+            return redirect("evaluation:suite", project.slug, made.pk)
+        except Refused as refused:
+            form.add_error("file", str(refused))
+    return _suites(request, project, upload=form)
+
+
+def _suites(
+    request: MemberRequest, project: Project, form: SuiteForm | None = None, upload: SuiteUploadForm | None = None
+) -> HttpResponse:
     suites = Suite.objects.filter(project=project, archived_at=None).annotate(n=Count("evaluations")).order_by("name")
     built_in = [{"name": name, "description": text} for name, text in actions.BUILT_IN.items()]
-    context = {"form": form, "suites": suites, "built_in": built_in}
-    return render(request, "evaluation/suites.html", context, status=422 if form.errors else 200)
+    context: dict[str, Any] = {"form": form or SuiteForm(), "upload": upload or SuiteUploadForm(prefix="upload")}
+    context |= {"suites": suites, "built_in": built_in}
+    return render(request, "evaluation/suites.html", context, status=422 if form or upload else 200)

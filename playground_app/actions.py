@@ -20,6 +20,8 @@ from playground_app.export import accepted
 from playground_app.models import Completion, Deployment, Feedback
 from training_app.models import Alias, Model, ModelVersion, Promotion
 
+LOADED = (Deployment.State.READY, Deployment.State.LOST)  # what Triton holds, or may hold
+
 
 @transaction.atomic
 def deploy_model(
@@ -57,8 +59,18 @@ def stop_deployment(*, deployment: Deployment, by: User) -> None:
     aliases = aliases_of(deployment.model_version)
     if aliases and not _others_serving(deployment).exists():
         raise Refused(f"{deployment.model_version} is on {' and '.join(aliases)}: promote another version first.")
-    if deployment.state not in {Deployment.State.READY, Deployment.State.LOST}:
+    if deployment.state not in LOADED:
         raise Refused(f"This deployment is {deployment.get_state_display()}; there is nothing to stop.")
+    _unload(deployment, by)
+
+
+def unload_all(*, project: Project, by: User) -> None:
+    """Stop all of a project's deployments, those that an audience reaches too: the project is being closed."""
+    for deployment in Deployment.objects.filter(project=project, state__in=LOADED):
+        _unload(deployment, by)
+
+
+def _unload(deployment: Deployment, by: User) -> None:
     before = {"state": deployment.state}
     try:
         triton.undeploy(deployment.served_name)

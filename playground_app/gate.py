@@ -48,8 +48,7 @@ def standing(model: Model, alias: str) -> ModelVersion | None:
 
 
 def latest_evaluation(version: ModelVersion) -> Evaluation | None:
-    done = version.evaluations.filter(sha256__isnull=False, archived_at=None)
-    return done.select_related("suite").order_by("-created_at").first()
+    return Evaluation.objects.newest_finished().filter(model_version=version).first()
 
 
 def _evaluated(latest: Evaluation | None) -> Rule:

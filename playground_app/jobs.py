@@ -46,6 +46,14 @@ def _on_end(job: Job) -> None:
     Deployment.objects.filter(job=job).update(state=Deployment.State.STOPPED)
 
 
+def _on_reopen(job: Job) -> None:
+    """It starts again: a promotion asked for meanwhile waits for this one and begins no second deployment."""
+    deployment = Deployment.objects.select_related("model_version").get(job=job)
+    Model.objects.select_for_update().get(pk=deployment.model_version.model_id)  # as a promotion does while it looks
+    deployment.state = Deployment.State.STARTING
+    deployment.save(update_fields=["state"])
+
+
 deploy_model = JobKind(
     app="playground_app",
     verb="deploy_model",
@@ -53,6 +61,7 @@ deploy_model = JobKind(
     spec_for=_spec,
     on_success=_on_success,
     on_end=_on_end,
+    on_reopen=_on_reopen,
 )
 
 

@@ -14,6 +14,7 @@ urlpatterns = [
     path("projects/<slug:slug>/playground/feedback", views.feedback, name="feedback"),
     path("projects/<slug:slug>/feedback/export", views.export, name="feedback-export"),
     path("projects/<slug:slug>/completions/<str:pk>/", views.completion_detail, name="completion"),
+    path("projects/<slug:slug>/completions/<str:pk>/problem", views.problem_new, name="problem-new"),
     path("v1/completions", api.create_completion, name="v1-completions"),
     path("v1/models", api.models, name="v1-models"),
 ]

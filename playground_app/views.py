@@ -10,11 +10,14 @@ from django.shortcuts import redirect, render
 from controlplane.access.doors import MemberRequest, get_owned, project_view
 from controlplane.access.models import Project, Role
 from controlplane.access.refusals import Refused
+from controlplane.ui import choices
+from controlplane.ui.pages import page_of
+from eval_app.actions import add_problem
 from playground_app import actions, completions, figures, gate
 from playground_app.api import event_stream, parts
 from playground_app.completions import BadRequest, error_body
 from playground_app.export import accepted
-from playground_app.forms import ExportForm, FeedbackForm, PromoteForm, ReasonForm
+from playground_app.forms import ExportForm, FeedbackForm, ProblemForm, PromoteForm, ReasonForm
 from playground_app.models import Completion, Deployment
 from playground_app.routing import NoRoute, route, routes
 from playground_app.streaming import Answer
@@ -31,9 +34,9 @@ EXAMPLE = '''class Inventory:
 
 @project_view(Role.VIEWER)
 def deployment_list(request: MemberRequest, project: Project) -> HttpResponse:
-    deployments = Deployment.objects.for_list(project).filter(archived_at=None)[:100]
+    page = page_of(Deployment.objects.for_list(project).filter(archived_at=None), request.GET)
     template = "playground/deployment_list.html" + ("#rows" if request.htmx else "")
-    return render(request, template, {"deployments": deployments})
+    return render(request, template, {"page": page})
 
 
 @project_view(Role.VIEWER)
@@ -64,6 +67,24 @@ def completion_detail(request: MemberRequest, project: Project, pk: str) -> Http
     return render(
         request, "playground/completion.html", {"completion": completion, "feedback": completion.feedback.all()}
     )
+
+
+@project_view(Role.MEMBER, methods=("GET", "POST"))
+def problem_new(request: MemberRequest, project: Project, pk: str) -> HttpResponse:
+    """Make a bad completion a problem of the project's own suite."""
+    completion = get_owned(Completion.objects.select_related("deployment"), project, pk)
+    initial = {name: getattr(completion, name) for name in ("prompt", "suffix")}
+    initial["language"] = completion.language or "python"
+    form = ProblemForm(request.POST or None, initial=initial)
+    if request.method == "POST" and form.is_valid():
+        try:
+            problem = add_problem(project=project, by=request.user, from_completion=pk, **form.cleaned_data)
+            messages.success(request, f"{problem} counts from the suite's next evaluation on.")
+            return redirect("evaluation:suite", project.slug, problem.suite_id)
+        except Refused as refused:
+            form.add_error(None, str(refused))
+    context = {"form": form, "completion": completion}
+    return render(request, "playground/problem_new.html", context, status=422 if form.errors else 200)
 
 
 @project_view(Role.MAINTAINER, methods=("GET", "POST"))
@@ -141,6 +162,8 @@ def feedback(request: MemberRequest, project: Project) -> HttpResponse:
 @project_view(Role.MEMBER, methods=("GET", "POST"))
 def export(request: MemberRequest, project: Project) -> HttpResponse:
     form = ExportForm(request.POST or None, project=project)
+    if rows := choices.asked(request, form):
+        return rows
     if request.method == "POST" and form.is_valid():
         try:
             version = actions.export_feedback(project=project, by=request.user, **form.cleaned_data)

@@ -34,9 +34,10 @@ def chromium_path() -> str:
 def browser() -> Iterator:
     """One Chromium a file. Not one a run: its event loop would go on in this thread, and no asyncio test could start."""
     try:
-        from playwright.sync_api import sync_playwright
+        from playwright.sync_api import expect, sync_playwright
     except ModuleNotFoundError:
         missing("No playwright: pip install -r requirements-dev.txt.")
+    expect.set_options(timeout=WAIT_MS)
     # Chromium's own sandbox refuses to run as root, which containers are.
     arguments = [*ARGUMENTS, *(["--no-sandbox"] if os.geteuid() == 0 else [])]
     with sync_playwright() as playwright:

@@ -80,6 +80,39 @@ def test_charts_are_drawn_in_the_colours_of_the_theme(plotted):
     assert plotted.locator("[data-chart=chart-loss]").get_by_text("spike at step 360: 3 documents").is_visible()
 
 
+def test_a_chart_without_a_figure_reads_it_and_one_that_cannot_says_so(guide):
+    add = """url => { const box = Object.assign(document.createElement("div"), { className: "chart" });
+      box.dataset.chart = url; box.dataset.chartUrl = url; document.querySelector("main").append(box);
+      document.dispatchEvent(new Event("htmx:load")); }"""
+    guide.evaluate(add, "/figure")
+    guide.locator('[data-chart="/figure"][data-drawn][aria-label="nats by step: loss"]').wait_for(state="attached")
+    guide.evaluate(add, "/nowhere")
+    guide.get_by_text("Not current: the yard answered 404.").wait_for()
+
+
+def test_one_of_many_rows_is_found_by_typing_and_chosen_by_keys_or_mouse(guide):
+    field = guide.get_by_label("Shards").first
+    rows = guide.get_by_role("option").filter(visible=True)
+    field.click()
+    expect(rows).to_have_count(3)
+    field.press_sequentially("RUST")
+    expect(rows).to_have_count(1)
+    guide.keyboard.press("Enter")  # chooses, and does not send the form
+    expect(field).to_have_value("rust-code v1 with mixed-16k · b9x3vn6kfq")
+    expect(rows).to_have_count(0)
+    field.fill("python")
+    rows.nth(1).click()
+    expect(field).to_have_value("python-code v2 with python-code-4k · h4t8wz2rdc")
+    guide.keyboard.press("ArrowDown")
+    guide.keyboard.press("Escape")
+    expect(rows).to_have_count(0)
+    expect(field).to_be_focused()
+    field.fill("nothing of that name")
+    guide.get_by_text("Nothing is called that.").wait_for()
+    guide.keyboard.press("Tab")
+    expect(field).to_have_attribute("aria-expanded", "false")
+
+
 def test_chosen_rows_make_a_compare_link(guide):
     link = guide.locator("a[data-compare]")
     assert link.is_hidden()

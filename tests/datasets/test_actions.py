@@ -40,7 +40,16 @@ def test_an_ingest_spec_names_sources_and_the_whole_recipe(project, grace):
     version = ingest(project, grace)
     spec = jobs.ingest_dataset.spec_for(version.job)
     assert [source.name for source in spec.sources] == ["python-stdlib"]
-    assert (spec.recipe.seed, spec.recipe.redact) == (3, True)
+    assert (spec.recipe.seed, "redaction" in {step.name for step in spec.recipe.steps}) == (3, True)
+
+
+def test_a_recipe_that_does_not_hold_together_is_refused_by_step_and_parameter(project, grace):
+    steps = [{"name": "lines", "parameters": {"max_line": "wide"}}]
+    asked = {"project": project, "by": grace, "name": "code", "sources": [factories.make_source(project)]}
+    for recipe, words in (({"steps": steps}, "Step lines, parameter max_line"), ({"redact": True}, "no field redact")):
+        with pytest.raises(Refused, match=words):
+            actions.ingest_dataset(**asked, recipe=recipe)
+    assert not DatasetVersion.objects.exists()
 
 
 def test_a_tokenizer_waits_for_its_dataset(project, grace):

@@ -65,16 +65,20 @@ def test_a_source_is_added_by_an_absolute_path(project, grace_client):
 
 
 def test_data_tokenizer_and_shards_are_started_from_their_pages(version, project, grace_client):
-    ingest = {"name": "code", "sources": [factories.make_source(project).pk], "languages": "Python, C", "seed": 1}
-    ingest |= {"max_line_characters": 1000, "max_mean_line_characters": 100, "min_alphanumeric_share": 0.25}
+    ingest = {"name": "code", "sources": [factories.make_source(project).pk], "seed": 1}
+    ingest |= {"language-languages": "Python, C", "lines-on": "on", "lines-max_line": 400}
     answer = grace_client.post("/projects/demo/datasets/new", {**ingest, "held_out_share": 0.02})
     assert answer.status_code == 302, answer.context["form"].errors
-    assert DatasetVersion.objects.get(dataset__name="code").recipe["languages"] == ["Python", "C"]
+    steps = {
+        step["name"]: step["parameters"] for step in DatasetVersion.objects.get(dataset__name="code").recipe["steps"]
+    }
+    assert (steps["language"]["languages"], steps["lines"]["max_line"]) == (["Python", "C"], 400)
+    assert "redaction" not in steps  # its box was not ticked
 
     sizes = {"vocabulary_size": 512, "sample_bytes": 100_000, "reserved_tokens": 4, "seed": 1}
     form = {"name": "small", "dataset_version": version.pk, **sizes}
     assert grace_client.post("/projects/demo/tokenizers/new", form).status_code == 302
-    assert Tokenizer.objects.get(name="small").parameters == sizes
+    assert Tokenizer.objects.get(name="small").parameters == sizes | {"pre_tokenizer": "gpt2", "special_tokens": []}
 
     ready = factories.make_tokenizer(version)
     form = {"dataset_version": version.pk, "tokenizer": ready.pk, "sequence_length": 64, "units": "documents"}

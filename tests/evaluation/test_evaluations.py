@@ -51,7 +51,7 @@ def test_every_sample_becomes_a_row_that_can_be_read(chain, tmp_path, grace_clie
     ]
     assert (len(rows[1].output), "\0" in rows[1].output) == (4000, False)
     page = grace_client.get(f"/projects/demo/evaluations/{evaluation.pk}/", {"outcome": "failed"})
-    assert [row.task_id for row in page.context["samples"]] == ["b"]
+    assert [row.task_id for row in page.context["page"].rows] == ["b"]
 
 
 def test_scores_compare_only_under_equal_conditions(chain):

@@ -7,6 +7,7 @@ import pytest
 from controlplane.access.models import AuditEntry
 from controlplane.access.refusals import Refused
 from controlplane.jobs import transitions
+from controlplane.jobs.actions import retry_job
 from controlplane.jobs.models import Status
 from playground_app import actions, gate, jobs
 from tests import factories
@@ -107,6 +108,20 @@ def test_a_failed_deployment_moves_nothing_and_serves_nothing(make_version):
     job = transitions.claim("cpu", "worker", "here")
     assert transitions.end(job, Status.FAILED, code="serving:app:canary-failed", message="It answered nothing.")
     assert (version.deployments.get().state, standing(version)) == ("stopped", None)
+
+
+def test_a_retried_deployment_starts_again_and_promotions_wait_for_it(make_version, ada):
+    version = make_version(1, state="")
+    promote(version)
+    job = transitions.claim("cpu", "worker", "here")
+    transitions.end(job, Status.FAILED, code="serving:app:canary-failed", message="It answered nothing.")
+    retry_job(job=job, by=ada)
+    deployment = version.deployments.get()
+    assert deployment.state == "starting"
+    promote(version, alias="production")
+    assert version.deployments.count() == 1
+    succeed(deployment)
+    assert (standing(version), standing(version, "production")) == (1, 1)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,31 @@
+"""Parquet files of an artifact, asked with DuckDB. The files are the truth and are immutable, so nothing is copied.
+
+Every value is bound, never spliced in; only names that this project wrote are a part of the SQL.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import duckdb
+
+
+class Unreadable(Exception):
+    """The files are not where they were, or are not what they should be."""
+
+
+def path_of(uri: str) -> str:
+    return uri.removeprefix("file://")
+
+
+def query(sql: str, values: Sequence[Any], what: str = "dataset", threads: int = 1) -> list[dict[str, Any]]:
+    """Rows as dicts. Raises Unreadable, which names `what`, when a file is missing or is no Parquet."""
+    with duckdb.connect(config={"threads": threads}) as connection:
+        try:
+            cursor = connection.execute(sql, list(values))
+        except (duckdb.IOException, duckdb.InvalidInputException, duckdb.BinderException) as error:
+            reason = str(error).partition("\n")[0]  # the lines after it quote the SQL
+            raise Unreadable(f"The {what}'s files cannot be read: {reason}") from error
+        names = [column[0] for column in cursor.description or ()]
+        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]

@@ -1,0 +1,186 @@
+"""Sources: of which kind, what a look at one shows, and what is known of it once it was read."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+
+import pytest
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from controlplane.access.models import AuditEntry
+from controlplane.access.refusals import Refused
+from controlplane.jobs.models import Job
+from datasets_app import actions, jobs
+from datasets_app.models import Source, SourcePreview
+from tests import factories
+from worker import sources, specs
+
+PAGE = "/projects/demo/sources/"
+QUERIES = 5  # of the list, whatever its length
+PARQUET = {"kind": "parquet", "name": "stack", "location": "s3://corpora/stack/*.parquet", "license": "MIT"}
+TABLE = {
+    "columns": [["src", "string"], ["where", "string"]],
+    "mapping": {"path": "where"},
+    "schema": "",
+    "problem": "The source stack has no column content",
+}
+ROW = {
+    "path": "<b>a.py",
+    "size_bytes": 6,
+    "language": "Python",
+    "license": "MIT",
+    "repository": "ada/tool",
+    "author": None,
+}
+
+
+def end_preview(preview, summary):
+    receipt = factories.manifest("ingest_dataset", "dataset", summary=summary)
+    factories.succeed(preview.job, replace(receipt, outputs={}))
+
+
+def read(version, name, snapshot, finished_at):
+    told = {"read": {name: {"snapshot": snapshot, "files": 3, "bytes": 4096}}}
+    receipt = factories.manifest("ingest_dataset", "dataset", summary=told)
+    factories.succeed(version.job, replace(receipt, finished_at=finished_at))
+
+
+def test_every_kind_is_explained_and_has_a_form_that_takes_its_example(project, grace_client):
+    page = grace_client.get(f"{PAGE}add").content.decode()
+    for kind in sources.KINDS:
+        assert kind.title in page
+        assert kind.example in grace_client.get(f"{PAGE}add?kind={kind.name}").content.decode()
+        form = {"kind": kind.name, "name": kind.name, "location": kind.example, "license": "MIT", "add": "1"}
+        answer = grace_client.post(f"{PAGE}add", form)
+        assert answer.status_code == 302, answer.context["form"].errors
+    assert set(Source.objects.values_list("kind", flat=True)) == set(sources.BY_NAME)
+
+
+def test_options_and_columns_travel_into_the_spec(project, grace, grace_client):
+    form = {**PARQUET, "column_content": "src", "column_license": "-", "exclude": "test, docs/*", "is_held_out": "on"}
+    assert grace_client.post(f"{PAGE}add", form).status_code == 302
+    form = {"kind": "delta", "name": "lake", "location": "/srv/lake", "license": "unknown", "option_version": "7"}
+    assert grace_client.post(f"{PAGE}add", form).status_code == 302
+    chosen = list(Source.objects.all())
+    version = actions.ingest_dataset(project=project, by=grace, name="code", sources=chosen, recipe={})
+    lake, stack = jobs.ingest_dataset.spec_for(version.job).sources
+    assert (lake.kind, lake.options) == ("delta", {"version": 7})
+    assert (stack.kind, stack.license, stack.held_out, stack.exclude) == ("parquet", "MIT", True, ("test", "docs/*"))
+    assert stack.options == {"columns": {"content": "src", "license": ""}}
+    plain = specs.to_dict(specs.IngestDataset((lake, stack)))
+    assert specs.from_dict("ingest_dataset", plain).sources == (lake, stack)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"location": "stack/x.parquet"}, "absolute path"),
+        ({"location": "http://inside.example/x.parquet"}, "not read"),
+        ({"location": "s3://key:secret@corpora/x"}, "leave credentials out"),
+        ({"kind": "git", "location": "s3://corpora/x"}, "read from disk"),
+        ({"kind": "zip-drive"}, ""),
+    ],
+)
+def test_what_a_kind_does_not_allow_is_said_at_the_form(project, grace_client, changes, words):
+    answer = grace_client.post(f"{PAGE}add", {**PARQUET, **changes})
+    assert answer.status_code == 422
+    assert words.casefold() in answer.content.decode().casefold()
+    assert not Source.objects.exists()
+
+
+def test_an_action_refuses_it_as_well(project, grace):
+    with pytest.raises(Refused, match="no option revision"):
+        actions.add_source(project=project, by=grace, name="s", location="/srv", options={"revision": "main"})
+
+
+def test_a_look_is_a_job_before_all_others_and_saves_no_source(project, grace_client):
+    answer = grace_client.post(f"{PAGE}add", {**PARQUET, "preview": "1"})
+    preview = SourcePreview.objects.get()
+    assert answer.url == f"{PAGE}previews/{preview.pk}/"
+    assert (preview.job.kind, preview.job.url, preview.job.priority > 0) == ("ingest_dataset", answer.url, True)
+    spec = jobs.ingest_dataset.spec_for(preview.job)
+    assert (spec.preview_rows, spec.sources[0].location) == (jobs.PREVIEW_ROWS, PARQUET["location"])
+    page = grace_client.get(answer.url).content.decode()
+    assert 'hx-trigger="every 1s"' in page and "waiting for a worker" in page
+    assert not Source.objects.exists()
+    assert AuditEntry.objects.filter(action="preview_source").exists()
+
+
+def test_what_was_seen_is_shown_escaped_with_columns_to_choose_from(project, grace, grace_client):
+    asked = {**PARQUET, "options": {"columns": {"author": ""}}}
+    preview = actions.preview_source(project=project, by=grace, **asked)
+    row = {**ROW, "problem": "no-content", "detail": "null", "excerpt": "x < 1"}
+    end_preview(preview, {"rows": [row], "table": TABLE, "is_whole": True})
+    page = grace_client.get(f"{PAGE}previews/{preview.pk}/")
+    text = page.content.decode()
+    assert "&lt;b&gt;a.py" in text and "x &lt; 1" in text and "no column content" in text
+    assert "hx-trigger" not in text.partition('id="seen"')[2].partition(">")[0]
+    chosen = {field.name: field.initial for field in page.context["form"].column_fields}
+    assert (chosen["column_path"], chosen["column_author"], chosen["column_content"]) == ("where", "-", None)
+
+
+def test_a_look_that_was_refused_says_why_and_keeps_what_was_mapped(project, grace, grace_client):
+    preview = actions.preview_source(project=project, by=grace, **PARQUET, options={"columns": {"content": "src"}})
+    said = {"failure_code": "data:user:source-missing", "failure_message": "The source is not there."}
+    Job.objects.filter(pk=preview.job.pk).update(status="failed", finished_at=timezone.now(), **said)
+    page = grace_client.get(f"{PAGE}previews/{preview.pk}/").content.decode()
+    assert "The source is not there." in page
+    assert '<input type="hidden" name="column_content" value="src" form="source">' in page
+
+
+def test_what_a_version_read_is_kept_with_the_source(project, grace, grace_client):
+    source = factories.make_source(project, "my-lib")
+    versions = [
+        actions.ingest_dataset(project=project, by=grace, name="code", sources=[source], recipe={}) for _ in range(2)
+    ]
+    now = time.time()
+    read(versions[1], "my-lib", "b" * 64, now)
+    read(versions[0], "my-lib", "a" * 64, now - 60)  # found in an older receipt: not what the source is now
+    source.refresh_from_db()
+    assert (source.snapshot, source.n_files, source.n_bytes) == ("b" * 64, 3, 4096)
+    assert source.read_at.timestamp() == pytest.approx(now)
+    page = grace_client.get(f"{PAGE}{source.pk}/")
+    assert [version.snapshot[0] for version in page.context["page"].rows] == ["b", "a"]
+    assert page.content.decode().count("as last read") == 1
+
+
+def test_the_lists_queries_do_not_grow_with_its_rows(project, grace_client, django_assert_num_queries):
+    factories.make_source(project, "first")
+    with django_assert_num_queries(QUERIES):
+        grace_client.get(PAGE)
+    for number in range(9):
+        factories.make_source(project, f"s{number}")
+    with django_assert_num_queries(QUERIES):
+        grace_client.get(PAGE)
+
+
+def test_the_database_knows_the_kinds_and_what_was_read(project):
+    source = factories.make_source(project)
+    for change in ({"kind": "zip-drive"}, {"snapshot": "a" * 64}):
+        with pytest.raises(IntegrityError), transaction.atomic():
+            Source.objects.filter(pk=source.pk).update(**change)
+
+
+def test_credentials_of_sources_reach_the_stage_that_reads_them_and_no_other(project, grace, monkeypatch):
+    from controlplane.jobs.preparation import environment
+
+    for name in ("HF_TOKEN", "DATABRICKS_TOKEN", "UNITY_CATALOG_TOKEN"):
+        monkeypatch.setenv(name, "let-me-in")
+    version = actions.ingest_dataset(
+        project=project, by=grace, name="code", sources=[factories.make_source(project)], recipe={}
+    )
+    tokenizer = factories.make_tokenizer(factories.make_dataset_version(project))
+    assert environment(version.job)["HF_TOKEN"] == environment(version.job)["DATABRICKS_TOKEN"] == "let-me-in"
+    assert not {"HF_TOKEN", "DATABRICKS_TOKEN", "UNITY_CATALOG_TOKEN"} & set(environment(tokenizer.job))
+
+
+def test_the_stage_is_told_which_places_it_may_show(project, grace, settings):
+    from controlplane.jobs.preparation import environment
+
+    settings.SOURCE_ROOTS, settings.STORAGE_URL = ["/srv/code", "/srv/corpora"], "file:///srv/yard/storage"
+    asked = {**PARQUET, "options": {}}
+    told = environment(actions.preview_source(project=project, by=grace, **asked).job)
+    assert (told["SOURCE_ROOTS"], told["SOURCE_SHOWN"]) == ("/srv/code,/srv/corpora", "/srv/yard/storage")
+    assert told["SOURCE_KEPT_OUT"] == str(settings.STATE_DIR)
