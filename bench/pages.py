@@ -127,6 +127,7 @@ def measured(asked: argparse.Namespace, folder: Path) -> list[Page]:
 # ---- the pages -------------------------------------------------------------------------------------------------------
 
 EXAMPLES = {
+    "sources": "o000000001",
     "datasets": "d000000001",
     "tokenizers": "t000000001",
     "shards": "s000000001",
@@ -142,13 +143,18 @@ EXAMPLES = {
 }
 PARTS = {"document_id": "7".zfill(32), "reason": "too_large", "chart": "loss", "alias": "staff", "app_label": "jobs"}
 QUERIES = {
-    "training:run-compare": [{"ids": ",".join(f"r{n:09d}" for n in range(1, 11))}],
+    "training:run-compare": [
+        {"ids": ",".join(f"r{n:09d}" for n in range(1, 11))},
+        {"ids": ",".join(f"r{n:09d}" for n in range(1, 11)), "chart": "loss/train"},
+    ],
+    "training:run-new": [{}, {"choose": "shard_set", "shard_set": "v12 with"}],
     "training:run-chart": [{}, {"x0": "100", "x1": "900"}],
     "training:run-list": [
         {},
         {"q": "metrics.`loss/train` < 1.2 and tags = 'tag-3'"},
-        {"sort": "loss/train"},
-        {"page": "20"},
+        {"sort": "metrics.loss/train"},
+        {"sort": "-params.seed", "column": "params.seed"},
+        {"sort": "-duration", "status": "failed"},
     ],
     "jobs:resources": [{"of": "resources-percent"}],
     "jobs:job": [{}, {"part": "live"}],
@@ -159,6 +165,9 @@ QUERIES = {
 FOR_STRANGERS = {"access:sign-in"}
 # Django's own pages, a link that works once, and what takes a token instead of a session.
 LEFT_OUT = ("admin:", "access:sign-in-once", "playground:v1-")
+# What reads a worker's artifacts (a preview, a ledger, a vocabulary, a run's batches): the seeded database has none.
+LEFT_OUT += ("datasets:source-preview", "datasets:sample", "datasets:vocabulary")
+LEFT_OUT += ("training:run-step", "training:document-seen")
 
 
 def pages(slug: str) -> Iterator[tuple[str, str]]:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from django.utils import timezone
 
+from worker import cleaning
+
 if TYPE_CHECKING:
     from django.test import Client
 
@@ -149,7 +151,11 @@ def make_dataset_version(
         job=finished_job(project, "ingest_dataset", f"{name} v{number}"),
         dataset=dataset,
         number=number,
-        recipe={"languages": ["Python"], "held_out_share": 0.02, "seed": 17},
+        recipe={
+            "steps": cleaning.with_parameters({"language": {"languages": ["Python"]}}),
+            "held_out_share": 0.02,
+            "seed": 17,
+        },
         uri=uri,
         sha256=sha(f"{name} {number}"),
         n_bytes=4_200_000,
@@ -174,7 +180,7 @@ def dataset_summary() -> dict[str, Any]:
     figures = {**figures, "mean_line_characters": 33.3}
     return {
         "layout": 1,
-        "recipe": {"languages": ["Python"]},
+        "recipe": {"steps": cleaning.with_parameters({"language": {"languages": ["Python"]}})},
         "funnel": [
             {"step": "read", "rows_in": 1290, "rows_out": 1250, "bytes_in": 9_400_000, "bytes_out": 9_200_000},
             {"step": "deduplicate", "rows_in": 1250, "rows_out": 1200, "bytes_in": 9_200_000, "bytes_out": 9_000_000},
@@ -478,12 +484,13 @@ def make_chain(project: Project, name: str = "one", uri: str = "file:///nowhere/
 def manifest(
     stage: str, output: str, uri: str = "file:///nowhere/made", summary: dict[str, Any] | None = None, **counts: int
 ) -> Any:
-    """The receipt of a stage that made one artifact."""
+    """The receipt of a stage that made one artifact; a training also has its record of batches."""
     from worker.manifest import Artifact, Manifest
 
     made = Artifact(uri, sha(f"{stage} {uri}"), 1000, 3)
     account = {"counts": counts, "summary": summary or {}}
-    return Manifest(stage=stage, code_version="test", spec={}, key=sha(stage), outputs={output: made}, **account)
+    outputs = {output: made} | ({"batches": made} if stage == "train_model" else {})
+    return Manifest(stage=stage, code_version="test", spec={}, key=sha(stage), outputs=outputs, **account)
 
 
 def succeed(job: Any, receipt: Any) -> None:

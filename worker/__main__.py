@@ -46,12 +46,15 @@ from worker.events import (
 )
 from worker.failures import StageFailure
 
-# Each module has VERSION (part of the work's key), run(spec, context) -> Outcome, and may set REUSES_RECEIPT = False.
+# Each module has VERSION (part of the work's key), run(spec, context) -> Outcome, and may set REUSES_RECEIPT = False or
+# have reuses_receipt(spec) -> bool, where some of its specs name what may change. A stage whose spec names its inputs only
+# by place has state_of(spec) -> JSON, which goes into the key: unchanged, they are not worked through again.
 STAGES = {
     "ingest_dataset": "worker.data.ingest",
     "train_tokenizer": "worker.tokenizer.train",
     "build_shards": "worker.shards.build",
     "train_model": "worker.training.stage",
+    "admit_suite": "worker.evaluation.admit",
     "evaluate_model": "worker.evaluation.stage",
     "deploy_model": "worker.serving.deploy",
     "export_feedback": "worker.data.feedback",
@@ -94,9 +97,10 @@ def _run(stage: str, context: Context) -> int:
     module = importlib.import_module(STAGES[stage])
     raw = _read_spec(context.job_dir)
     spec = specs.from_dict(stage, raw)
-    key = manifest.work_key(stage, module.VERSION, specs.to_dict(spec))
     context.reporter.report(StageStarted(stage, module.VERSION, os.getpid()))
-    receipt, reusable = _find_receipt(module, context, stage, key), True
+    key = manifest.work_key(stage, module.VERSION, specs.to_dict(spec) | _state_of(module, spec))
+    receipt = _find_receipt(module, context, stage, key) if _reuses_receipt(module, spec) else None
+    reusable = True
     if receipt is None:
         outcome = _fresh_run(module, spec, context)
         reusable = outcome.complete
@@ -116,9 +120,17 @@ def _read_spec(job_dir: Path) -> Mapping[str, Any]:
     return raw
 
 
+def _state_of(module: ModuleType, spec: Any) -> dict[str, Any]:
+    by_spec = getattr(module, "state_of", None)
+    return {"state": by_spec(spec)} if by_spec else {}
+
+
+def _reuses_receipt(module: ModuleType, spec: Any) -> bool:
+    by_spec = getattr(module, "reuses_receipt", None)
+    return bool(by_spec(spec)) if by_spec else bool(getattr(module, "REUSES_RECEIPT", True))
+
+
 def _find_receipt(module: ModuleType, context: Context, stage: str, key: str) -> manifest.Manifest | None:
-    if not getattr(module, "REUSES_RECEIPT", True):
-        return None
     receipt = manifest.find_receipt(context.storage_url, stage, key)
     if receipt is not None:
         context.reporter.report(WorkReused(key))

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 import time
 import uuid
@@ -129,9 +128,14 @@ def write_receipt(manifest: Manifest, storage_url: str, job_dir: Path, reusable:
     write_atomically(job_dir / "manifest.json", manifest.to_json())
 
 
+def partial_of(path: Path) -> Path:
+    """Where to write a file before it is renamed into place; no other process, of any machine, writes there."""
+    return path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.partial")
+
+
 def write_atomically(path: Path, text: str) -> None:
     """A reader sees the old file or the new one, never half of it."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    partial = partial_of(path)
     partial.write_text(text, encoding="utf-8")
     partial.replace(path)
 

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from worker import cleaning
 from worker.failures import StageFailure
 
 
@@ -30,8 +31,9 @@ class ArtifactRef:
 
 @dataclass(frozen=True)
 class SourceSpec:
-    """One folder of source files. `license` is an SPDX expression or "unknown"; a held-out source is never trained on.
+    """Where raw files come from. `license` is an SPDX expression or "unknown"; a held-out source is never trained on.
 
+    `kind` and the `options` it takes: worker.sources. `location`: a path, a pattern of paths or an fsspec URL.
     `exclude`: shell patterns of names or relative paths (folders or files) that are not looked at: "test", "docs/*".
     """
 
@@ -40,28 +42,44 @@ class SourceSpec:
     license: str = "unknown"
     held_out: bool = False
     exclude: tuple[str, ...] = ()
+    kind: str = "folder"
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class StepSpec:
+    """A cleaning step of worker.cleaning's catalogue. Parameters that are not given take the catalogue's defaults."""
+
+    name: str
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+
+
+def _all_steps() -> tuple[StepSpec, ...]:
+    return tuple(StepSpec(name) for name in cleaning.CHOSEN)
 
 
 @dataclass(frozen=True)
 class IngestRecipe:
-    """The thresholds of the cleaning steps, in the order they run. Line filters: Codex paper (Chen et al. 2021), section 3.1."""
+    """The cleaning steps in the order they run, and what holds for all rows.
 
-    languages: tuple[str, ...] = ()  # empty: every language known by extension
-    max_file_bytes: int = 1_000_000
-    min_file_bytes: int = 32
-    max_line_characters: int = 1_000
-    max_mean_line_characters: float = 100.0
-    min_alphanumeric_share: float = 0.25
-    redact: bool = True
+    `max_total_bytes`: a seeded random sample of files up to this size; None takes all. `mixture`: by source, how much
+    of the training tokens it should give; a source that is not named weighs 1, and without a mixture each counts as it is.
+    """
+
+    steps: tuple[StepSpec, ...] = field(default_factory=_all_steps)
     held_out_share: float = 0.01
-    max_total_bytes: int | None = None  # a seeded random sample of files up to this size; None takes all
+    max_total_bytes: int | None = None
     seed: int = 17
+    mixture: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class IngestDataset:
+    """`preview_rows`: nothing is made, only the first rows of the first source are shown (worker.data.preview)."""
+
     sources: tuple[SourceSpec, ...]
     recipe: IngestRecipe = field(default_factory=IngestRecipe)
+    preview_rows: int | None = None
 
 
 # ---- train_tokenizer -----------------------------------------------------------------------------------------------
@@ -69,13 +87,22 @@ class IngestDataset:
 
 @dataclass(frozen=True)
 class TrainTokenizer:
-    """Byte-level BPE on a seeded random subsample of at most `sample_bytes` of the dataset's train split."""
+    """Byte-level BPE on a seeded random subsample of at most `sample_bytes` of the dataset's train split.
+
+    pre_tokenizer: "gpt2", "gpt4" or "qwen2" (worker.tokenizer.splitting). special_tokens: more than those that training
+    needs, such as chat tokens. With `import_from` a published tokenizer is taken over instead: a folder, an object
+    store's address, "hf:org/name[@revision]" or "gpt2"; sizes and special tokens are then its own, and the dataset is
+    what its fertility is measured on.
+    """
 
     dataset: ArtifactRef
     vocabulary_size: int = 4096
     sample_bytes: int = 40_000_000
     reserved_tokens: int = 16
     seed: int = 17
+    pre_tokenizer: str = "gpt2"
+    special_tokens: tuple[str, ...] = ()
+    import_from: str = ""
 
 
 # ---- build_shards --------------------------------------------------------------------------------------------------
@@ -83,7 +110,10 @@ class TrainTokenizer:
 
 @dataclass(frozen=True)
 class BuildShards:
-    """Packed sequences. units: "documents" (whole files) or "functions" (Python functions and small classes, else files)."""
+    """Packed sequences. units: "documents" (whole files) or "functions" (Python functions and small classes, else files).
+
+    boundaries: record in each sample where its units begin, so that a trainer can keep attention within them.
+    """
 
     dataset: ArtifactRef
     tokenizer: ArtifactRef
@@ -91,6 +121,7 @@ class BuildShards:
     units: str = "functions"
     max_tokens: int | None = None
     seed: int = 17
+    boundaries: bool = False
 
 
 # ---- train_model ---------------------------------------------------------------------------------------------------
@@ -147,6 +178,7 @@ class TrainRecipe:
     precision: str = "fp32"
     compile: bool = False  # torch.compile; pays after about 10 minutes on a CPU
     shard_parameters: bool = False  # FSDP, on several GPUs
+    mask_documents: bool = False  # attention within a packed sample's documents only
     seed: int = 17
 
 
@@ -176,10 +208,28 @@ class DecodeSettings:
 
 @dataclass(frozen=True)
 class SuiteRef:
-    """A file in HumanEval's format (.jsonl or .jsonl.gz), or a built-in suite: "human-eval" or "starter-python"."""
+    """A built-in suite ("human-eval", "starter" or "starter-python"), a file of any format that is read, or a folder of
+    files (worker/evaluation/suites); also the folder that admit_suite made.
+    """
 
     name: str
     location: str
+
+
+@dataclass(frozen=True)
+class AdmitSuite:
+    """Which problems may count here: the reference passes, an empty completion and the buggy one do not.
+
+    `timeout_seconds` is of processor time, for problems that bring none. With `unproved`, a problem without a reference
+    is admitted too when the empty completion fails: nobody has shown that it can be solved on this machine.
+    """
+
+    suite: SuiteRef
+    languages: tuple[str, ...] = ()
+    max_problems: int | None = None
+    timeout_seconds: float = 5.0
+    unproved: bool = False
+    allow_unsafe: bool = False
 
 
 @dataclass(frozen=True)
@@ -197,6 +247,8 @@ class EvaluateModel:
     allow_unsafe: bool = False
     engine: str = "openvino"  # as in DeployModel: a score is of what people will see
     quantise: str = "int8"
+    languages: tuple[str, ...] = ()  # of a suite in several; () is all
+    unproved: bool = False  # as in AdmitSuite
 
 
 # ---- deploy_model --------------------------------------------------------------------------------------------------
@@ -230,6 +282,7 @@ SPECS: dict[str, type] = {
     "train_tokenizer": TrainTokenizer,
     "build_shards": BuildShards,
     "train_model": TrainModel,
+    "admit_suite": AdmitSuite,
     "evaluate_model": EvaluateModel,
     "deploy_model": DeployModel,
     "export_feedback": ExportFeedback,
@@ -272,6 +325,13 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
     if typing.get_origin(hint) is tuple:
         inner = typing.get_args(hint)[0]
         return tuple(_convert(inner, item, f"{where}[{i}]") for i, item in enumerate(value))
+    if typing.get_origin(hint) is Mapping:
+        if not isinstance(value, Mapping):
+            raise StageFailure("spec:app:invalid", detail=f"{where} must be an object, not {value!r}")
+        inner = typing.get_args(hint)[1]
+        return {str(name): _convert(inner, item, f"{where}.{name}") for name, item in value.items()}
+    if hint is Any:
+        return value
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if not isinstance(value, hint) or (hint is int and isinstance(value, bool)):

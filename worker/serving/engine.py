@@ -103,13 +103,20 @@ class Engine:
         return self.complete_many([prompt], decode, None if seed is None else [seed])[0]
 
     def complete_many(
-        self, prompts: Sequence[str], decode: DecodeSettings | None = None, seeds: Sequence[int] | None = None
+        self,
+        prompts: Sequence[str],
+        decode: DecodeSettings | None = None,
+        seeds: Sequence[int] | None = None,
+        suffixes: Sequence[str | None] | None = None,
     ) -> list[Generation]:
-        """Completions in the order of the prompts, decoded together in one batch; prompts may differ in length."""
+        """Completions in the order of the prompts, decoded together in one batch; prompts may differ in length.
+
+        With suffixes the middles are filled in; raises InvalidRequest where the tokenizer has no sentinels for that.
+        """
         decode = decode or self.decode
         seeds = seeds or [decode.seed] * len(prompts)
-        asks = [Ask(prompt, decode=_seeded(decode, seed)) for prompt, seed in zip(prompts, seeds, strict=True)]
-        return self.generate(asks)
+        parts = zip(prompts, seeds, suffixes or [None] * len(prompts), strict=True)
+        return self.generate([Ask(prompt, suffix, _seeded(decode, seed)) for prompt, seed, suffix in parts])
 
     def generate(self, asks: Sequence[Ask]) -> list[Generation]:
         """All of `asks`, at most TOGETHER at a time."""

@@ -30,7 +30,12 @@ from tokenizers import Tokenizer
 from worker.serving.decode import InvalidRequest
 
 END_OF_TEXT = "<|endoftext|>"
-SENTINELS = ("<|fim_prefix|>", "<|fim_suffix|>", "<|fim_middle|>")
+# Ours first, then those of published tokenizers, as in worker.tokenizer.special: a model may be trained on an imported one.
+SENTINELS = (
+    ("<|fim_prefix|>", "<fim_prefix>", "<fim-prefix>", "<｜fim▁begin｜>", "▁<PRE>", "<PRE>", "[PREFIX]"),
+    ("<|fim_suffix|>", "<fim_suffix>", "<fim-suffix>", "<｜fim▁hole｜>", "▁<SUF>", "<SUF>", "[SUFFIX]"),
+    ("<|fim_middle|>", "<fim_middle>", "<fim-middle>", "<｜fim▁end｜>", "▁<MID>", "<MID>", "[MIDDLE]"),
+)
 WHITESPACE = " \t\r\n"
 
 
@@ -59,7 +64,7 @@ class Prompter:
             if token.special
         }
         self.stop_ids = frozenset({*specials.values(), *_end_ids(config)})
-        sentinels = [specials.get(name) for name in SENTINELS]
+        sentinels = [next((specials[name] for name in names if name in specials), None) for names in SENTINELS]
         self.sentinels = [token_id for token_id in sentinels if token_id is not None]
         self.start_id = specials.get(END_OF_TEXT, min(self.stop_ids, default=0))
 

@@ -28,7 +28,9 @@ from worker.manifest import write_atomically
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 TEMPLATE = Path(__file__).parent / "model_repository"
+# specs.py checks recipes as it reads them, so it brings the catalogue of steps.
 LIBRARY = ("__init__.py", "failures.py", "specs.py", "torchvision_hook.py")
+LIBRARY_CLEANING = ("__init__.py", "catalogue.py", "mixing.py", "model.py", "recipes.py")
 LIBRARY_SERVING = (
     *("__init__.py", "convert.py", "decode.py", "engine.py", "openvino_core.py", "prompts.py", "text.py"),
     *("transformers_core.py", "triton_backend.py", "triton_request.py"),
@@ -105,9 +107,10 @@ def _fill(partial: Path, final: Path, engine_dir: Path, deployment: Mapping[str,
 
 def _copy_library(target: Path) -> None:
     source = Path(worker.__file__).parent
-    (target / "serving").mkdir(parents=True)
-    for name in [*LIBRARY, *(f"serving/{name}" for name in LIBRARY_SERVING)]:
-        shutil.copyfile(source / name, target / name)
+    for folder, names in (("", LIBRARY), ("cleaning", LIBRARY_CLEANING), ("serving", LIBRARY_SERVING)):
+        (target / folder).mkdir(parents=True, exist_ok=True)
+        for name in names:
+            shutil.copyfile(source / folder / name, target / folder / name)
 
 
 def _vllm(model: Path) -> dict[str, Any]:

@@ -9,7 +9,8 @@ import pytest
 
 from tests.worker.serving.tiny_model import make_tokenizer
 from worker.serving.decode import InvalidRequest
-from worker.serving.prompts import Prompter
+from worker.serving.prompts import SENTINELS, Prompter
+from worker.tokenizer.special import ROLES
 
 CONTEXT = 64
 
@@ -96,3 +97,12 @@ def test_the_left_edge_stands_still_over_many_keystrokes(prompter: Prompter) -> 
     starts = [prompter.build(text + "y" * n, None, 16).ids[:8] for n in range(10)]
     edges = [n for n in range(1, 10) if starts[n] != starts[n - 1]]
     assert len(edges) <= 1
+
+
+def test_sentinels_of_imported_tokenizers_are_known_too(tmp_path: Path) -> None:
+    names = [ROLES[role] for role in ("fim_prefix", "fim_suffix", "fim_middle")]
+    assert list(SENTINELS) == names  # written twice, as the served package has no worker.tokenizer
+    theirs = prompter_in(tmp_path, specials=("<|endoftext|>", "<fim_prefix>", "<fim_middle>", "<fim_suffix>"))
+    assert theirs.fills_middle
+    ids = theirs.build("a", "b", 8).ids
+    assert words(theirs, ids).startswith("<fim_prefix><fim_suffix>b<fim_middle>")
