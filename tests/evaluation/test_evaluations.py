@@ -73,7 +73,7 @@ def test_a_suites_name_is_taken_once(project):
 def test_built_in_suites_are_made_once(project):
     actions.add_built_in_suites(project=project)
     actions.add_built_in_suites(project=project)
-    assert sorted(Suite.objects.values_list("name", flat=True)) == ["human-eval", "starter-python"]
+    assert sorted(Suite.objects.values_list("name", flat=True)) == ["human-eval", "starter", "starter-python"]
 
 
 def test_a_suite_is_added_by_its_absolute_path(project, grace_client):
