@@ -135,13 +135,15 @@ EXAMPLES = {
     "models": "m000000001",
     "registry": "g000000001",
     "evaluations": "e000000001",
+    "suites": "u000000001",
     "deployments": "y000000001",
     "pipelines": "p000000001",
     "completions": "cmpl-1",
     "people": "1",
     "tokens": "1",
 }
-PARTS = {"document_id": "7".zfill(32), "reason": "too_large", "chart": "loss", "alias": "staff", "app_label": "jobs"}
+PARTS = {"document_id": "7".zfill(32), "other_id": "8".zfill(32), "other_pk": "d000000001", "reason": "duplicate"}
+PARTS |= {"chart": "loss", "alias": "staff", "app_label": "jobs", "kind": "csv", "sample": "1"}
 QUERIES = {
     "training:run-compare": [
         {"ids": ",".join(f"r{n:09d}" for n in range(1, 11))},
@@ -161,13 +163,16 @@ QUERIES = {
     "jobs:list": [{}, {"status": "failed"}, {"kind": "train_model"}],
     "datasets:rows": [{}, {"path": "src/42"}, {"content": "index + 4242"}],
     "pipeline:search": [{"q": "run-12"}],
+    "evaluation:compare": [{"ids": ",".join(f"e{n:09d}" for n in range(1, 11))}],
 }
 FOR_STRANGERS = {"access:sign-in"}
 # Django's own pages, a link that works once, and what takes a token instead of a session.
-LEFT_OUT = ("admin:", "access:sign-in-once", "playground:v1-")
+LEFT_OUT = ("admin:", "access:sign-in-once", "playground:v1-", "evaluation:v1-")
 # What reads a worker's artifacts (a preview, a ledger, a vocabulary, a run's batches): the seeded database has none.
 LEFT_OUT += ("datasets:source-preview", "datasets:sample", "datasets:vocabulary")
-LEFT_OUT += ("training:run-step", "training:document-seen")
+LEFT_OUT += ("training:run-step", "training:document-seen", "datasets:tokenizer-compare", "evaluation:problem")
+# Rows that the seeded database has none of.
+LEFT_OUT += ("pipeline:opt-out-detail",)
 
 
 def pages(slug: str) -> Iterator[tuple[str, str]]:

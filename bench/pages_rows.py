@@ -148,16 +148,16 @@ def _data(sizes: Sizes, owned: dict[str, str], uri: str) -> None:
     fill(row("datasets.Dataset"), 50, **owned, id=key("Dataset"), name="'dataset-' || n")
     version = made("ingest_dataset", owned) | {"uri": f"'{uri}'"}
     fill(row("datasets.DatasetVersion"), sizes.others, **version, id=key("DatasetVersion"),
-         dataset_id=key("Dataset", "1 + n % 50"), number="1 + n / 50", recipe=plain({"seed": 17}),
+         dataset_id=key("Dataset", "1 + n % 50"), number="1 + n / 50", recipe=plain(DATASET_SUMMARY["recipe"]),
          counts=plain({"documents": DOCUMENTS, "bytes": 9_000_000}), summary=plain(DATASET_SUMMARY))  # fmt: skip
     through = row("datasets.DatasetVersion").sources.through  # type: ignore[attr-defined]
     fill(through, sizes.others, datasetversion_id=key("DatasetVersion"), source_id=key("Source", "1 + n % 20"))
     fill(row("datasets.Tokenizer"), sizes.others, **made("train_tokenizer", owned), id=key("Tokenizer"),
          name="'tokenizer-' || n", dataset_version_id=key("DatasetVersion"), counts=plain({"tokens": 4096}),
-         parameters=plain({"vocabulary_size": 4096}), summary=plain(TOKENIZER_SUMMARY))  # fmt: skip
+         parameters=plain({"vocabulary_size": 4096}), summary=plain(ACCOUNTS["tokenizer"]["summary"]))  # fmt: skip
     fill(row("datasets.ShardSet"), sizes.others, **made("build_shards", owned), id=key("ShardSet"),
          dataset_version_id=key("DatasetVersion"), tokenizer_id=key("Tokenizer"), counts=plain({"tokens": 9_000_000}),
-         parameters=plain({"sequence_length": 256, "units": "functions"}), summary=plain({"meta": {}}))  # fmt: skip
+         parameters=plain({"sequence_length": 256, "units": "functions"}), summary=plain(ACCOUNTS["shards"]["summary"]))  # fmt: skip
 
 
 def _training(sizes: Sizes, owned: dict[str, str]) -> None:
@@ -229,15 +229,8 @@ def _access(sizes: Sizes, project: Project, user: User) -> None:
 def write_documents(folder: Path) -> str:
     """A dataset's Parquet as the ingest stage lays it out, without its text's variety. Returns the folder's URI."""
     (folder / "data").mkdir(parents=True)
-    common = "lpad(n::VARCHAR, 32, '0') AS id, 'bench' AS source, 'src/' || n || '.py' AS path, 'Python' AS language"
-    document = f"{common}, 'MIT' AS license, 'train' AS split, 1200 AS size_bytes, 40 AS n_lines, '' AS content_sha"
-    text = "repeat('value = index + ' || n || chr(10), 60) AS content"
-    lost = f"{common}, 'size' AS step, 'too_large' AS reason, 2000000 AS size_bytes, 2e6 AS measured"
     with duckdb.connect() as files:
-        for columns, name in (
-            (f"{document}, {text}", "data/part-00000.parquet"),
-            (f"{lost}, '' AS detail, '' AS excerpt", "dropped.parquet"),
-        ):
+        for name, columns in TABLES.items():
             files.execute(
                 f"COPY (SELECT {columns} FROM range({DOCUMENTS}) AS r(n)) TO '{folder / name}' (FORMAT parquet)"
             )
@@ -262,33 +255,40 @@ PIPELINE = {
 }
 PIPELINE |= {"model_version": "ModelVersion", "evaluation": "Evaluation", "deployment": "Deployment"}
 RECIPE = {"name": "bench", "batch_size": 16, "shape": {"layers": 4, "hidden_size": 256}, "optimiser": {"name": "muon"}}
-DATASET_SUMMARY = {
-    "languages": {"Python": {"documents": DOCUMENTS, "bytes": 9_000_000}},
-    "funnel": [{"step": name, "rows_in": 9000, "rows_out": 8000, "seconds": 1.0} for name in ("language", "size")],
-    "reasons": {"too_large": {"rows": 12, "step": "size", "examples": []}},
-    "redactions": {"email": 12},
-    "histograms": {
-        "bin_upper_bounds": [2**n for n in range(20)],
-        "file_bytes_kept": [n * 7 % 31 for n in range(20)],
-        "line_characters_kept": [n * 5 % 29 for n in range(20)],
-    },
-}
-TOKENIZER_SUMMARY = {
-    "fertility": {
-        split: {"bytes_per_token": 3.1, "languages": {"Python": {"bytes_per_token": 3.1, "tokens_per_line": 11.0}}}
-        for split in ("train", "held_out", "held_out_source")
-    },
-    "special_tokens": {"<|endoftext|>": 0},
-    "snippet": [{"id": n, "text": "value "} for n in range(200)],
-    "longest_tokens": [{"id": n, "text": "parameters"} for n in range(40)],
+TESTS = Path(__file__).resolve().parents[1] / "tests"
+# As the stages wrote them.
+DATASET_SUMMARY = json.loads((TESTS / "dataset_versions" / "accounts.json").read_text())["one"]["summary"]
+ACCOUNTS = json.loads((TESTS / "artifacts" / "accounts.json").read_text())
+# What stands in the files of the dataset, by file; n is the row.
+FILE = "lpad(n::VARCHAR, 32, '0') AS id, 'bench' AS source, 'src/' || n || '.py' AS path, 'Python' AS language"
+TABLES = {
+    "data/part-00000.parquet": f"{FILE}, 'MIT' AS license, 'train' AS split, 1200 AS size_bytes, 40 AS n_lines,"
+    " '' AS content_sha, repeat('value = index + ' || n || chr(10), 60) AS content, 240 AS tokens,"
+    " NULL::MAP(VARCHAR, BIGINT) AS changes, NULL::STRUCT(line INTEGER, kind VARCHAR, placeholder VARCHAR)[]"
+    " AS redaction_spans",
+    "dropped.parquet": f"{FILE}, 'size' AS step, 'too-large' AS reason, 2000000 AS size_bytes, 2e6 AS measured,"
+    " '' AS detail, '' AS excerpt",
+    "measures.parquet": f"{FILE}, 'MIT' AS license, (200 + n)::INTEGER AS size_bytes, 40::INTEGER AS n_lines,"
+    " (n % 900)::INTEGER AS longest_line, (n % 120)::FLOAT AS mean_line, (n % 100 / 100)::FLOAT AS alphanumeric_share,"
+    " (n % 100 / 100)::FLOAT AS alphabetic_share, 240::INTEGER AS tokens, 'kept' AS outcome",
+    "clusters.parquet": "lpad((n - n % 5)::VARCHAR, 32, '0') AS cluster, 5::INTEGER AS cluster_size,"
+    f" {FILE}, 1200 AS size_bytes, n % 5 = 0 AS kept, lpad((n - n % 5)::VARCHAR, 32, '0') AS kept_id,"
+    " 0.93::FLOAT AS similarity",
 }
 SCORE = {
     "pass_at_k": {"1": {"value": 0.31, "low": 0.27, "high": 0.35}},
     "held_out": {"held_out": {"all": {"bits_per_byte": 1.21, "perplexity": 9.3, "bytes": 90_000}}},
     "suite": {"name": "starter-python", "version": "0" * 64},
-    "isolation": {"level": "bubblewrap"},
+    "isolation": {"level": "bubblewrap", "zygote": True, "limits": {"cpu_seconds": 5.0}},
     "decode": {"temperature": 0.0, "max_tokens": 64},
+    "engine": {"name": "openvino", "quantise": "int8"},
+    "runtimes": {"python": {"state": "ready", "detail": "", "versions": {"python": "3.11.7"}}},
     "versions": {"torch": "2"},
+    "problems": [{"task_id": f"bench/{n}", "n": 1, "c": n % 3 // 2, "n_truncated": 0} for n in range(SAMPLES)],
+    "outcomes": {"passed": SAMPLES // 3, "failed": SAMPLES - SAMPLES // 3},
     "n_problems": SAMPLES,
+    "n_samples": SAMPLES,
+    "samples_per_problem": 1,
+    "seed": 17,
     "n_truncated": 3,
 }

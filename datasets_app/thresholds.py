@@ -17,7 +17,6 @@ from datasets_app.parquet import path_of, query
 from worker import cleaning
 
 SHOWN = 20
-THREADS = 2
 BINS_PER_DOUBLING, BINS_PER_SHARE = 4, 50
 
 
@@ -130,10 +129,10 @@ def answer(uri: str, recipe: Mapping[str, Any], values: Mapping[str, float | Non
     rows, file = f"FROM read_parquet(?) WHERE {_in_play()}", f"{path_of(uri)}/measures.parquet"
     columns = ", ".join(f"{measure.bin} AS {measure.column}" for measure in MEASURES)
     scan = f"SELECT {columns}, tokens, outcome = 'kept' AS is_kept, {passes} AS passes {rows}"
-    counted = query(f"WITH m AS MATERIALIZED ({scan}) {_COUNTS}", [*bound, file], threads=THREADS)
+    counted = query(f"WITH m AS MATERIALIZED ({scan}) {_COUNTS}", [*bound, file])
     shown = ", ".join(["id", "path", "source", "language", "tokens", *(measure.column for measure in MEASURES)])
     going = f"SELECT {shown} {rows} AND outcome = 'kept' AND NOT ({passes}) ORDER BY id LIMIT {SHOWN}"
-    return _answer(counted, query(going, [file, *bound], threads=THREADS))
+    return _answer(counted, query(going, [file, *bound]))
 
 
 def failed(row: Mapping[str, Any], values: Mapping[str, float | None]) -> list[Threshold]:

@@ -19,7 +19,6 @@ TEXTS: Mapping[str, str] = {
     UNLISTED: "The other version's sources do not hold it.",
 }
 SHOWN = 50
-THREADS = 2
 
 
 @dataclass(frozen=True)
@@ -36,13 +35,13 @@ class Why:
 def only_in(uri: str, other: str) -> list[Why]:
     """The rows that the version at `uri` kept and the one at `other` did not, by why; most rows first."""
     sql = f"{_ALONE} SELECT reason, count(*) AS rows, sum(size_bytes) AS bytes FROM alone GROUP BY 1 ORDER BY 2 DESC, 1"  # noqa: S608
-    return [_why(**row) for row in query(sql, _bound(uri, other), threads=THREADS)]
+    return [_why(**row) for row in query(sql, _bound(uri, other))]
 
 
 def rows_only_in(uri: str, other: str, reason: str) -> list[dict[str, Any]]:
     """SHOWN of those rows, in id order."""
     sql = f"{_ALONE} SELECT * FROM alone WHERE reason = ? ORDER BY id LIMIT {SHOWN}"  # noqa: S608
-    return query(sql, [*_bound(uri, other), reason], threads=THREADS)
+    return query(sql, [*_bound(uri, other), reason])
 
 
 def _why(reason: str, rows: int, bytes: Any) -> Why:
