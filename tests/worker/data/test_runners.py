@@ -127,37 +127,34 @@ def test_spark_connect_makes_the_same_rows_and_with_the_same_pyarrow_the_same_by
 
 
 @pytest.fixture
-def other_engine(monkeypatch):
-    """other_engine(RAY_ADDRESS="...") for this process, whose own engine is forgotten before and after."""
+def choose(monkeypatch):
+    """choose(RAY_ADDRESS="..."): the engine that these variables name. The process keeps its own: Daft takes only one."""
 
-    def choose(**variables: str) -> None:
-        engine.runner.cache_clear()
+    def chosen(**variables: str):
         for name, value in variables.items():
             monkeypatch.setenv(name, value)
+        return engine.runner.__wrapped__()
 
-    yield choose
-    engine.runner.cache_clear()
+    return chosen
 
 
 @pytest.mark.parametrize(
     ("variable", "scheme"), [("RAY_ADDRESS", ""), ("RAY_ADDRESS", "ray://"), ("SPARK_REMOTE", "sc://")]
 )
-def test_an_engine_that_does_not_answer_is_told_with_its_address_and_no_token(other_engine, variable, scheme):
+def test_an_engine_that_does_not_answer_is_told_with_its_address_and_no_token(choose, variable, scheme):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))  # bound, and nobody listens
         address = f"{scheme}127.0.0.1:{taken.getsockname()[1]}"
-        other_engine(**{variable: f"{address}/;token=dapi-very-secret"})
         with pytest.raises(StageFailure) as refused:
-            engine.runner()
+            choose(**{variable: f"{address}/;token=dapi-very-secret"})
     assert refused.value.code == "data:app:engine-unreachable"
     assert address in refused.value.message and "refused" in refused.value.message and variable in refused.value.message
     assert "secret" not in refused.value.message
 
 
-def test_two_engines_at_once_are_refused(other_engine):
-    other_engine(RAY_ADDRESS="127.0.0.1:6379", SPARK_REMOTE="sc://127.0.0.1")
+def test_two_engines_at_once_are_refused(choose):
     with pytest.raises(StageFailure, match="both set"):
-        engine.runner()
+        choose(RAY_ADDRESS="127.0.0.1:6379", SPARK_REMOTE="sc://127.0.0.1")
 
 
 def test_an_address_that_is_none_is_told_without_what_it_held():

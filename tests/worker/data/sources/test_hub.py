@@ -12,7 +12,7 @@ from urllib.parse import unquote, urlsplit
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from huggingface_hub import constants
+from huggingface_hub import constants, file_download
 from huggingface_hub.utils._http import reset_sessions
 
 from worker.failures import StageFailure
@@ -91,7 +91,9 @@ def hub():
         patch.setattr(constants, "HF_HUB_OFFLINE", False)  # a conversion in this process leaves it on
         reset_sessions()
         patch.setattr(constants, "ENDPOINT", address)
-        patch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", address + "/{repo_id}/resolve/{revision}/{filename}")
+        # As that module read it when it was imported.
+        template = address + "/{repo_id}/resolve/{revision}/{filename}"
+        patch.setattr(file_download, "HUGGINGFACE_CO_URL_TEMPLATE", template)
         yield
     server.shutdown()
     server.server_close()
