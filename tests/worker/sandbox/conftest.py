@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import textwrap
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -34,7 +35,7 @@ for line in sys.stdin:
 
 
 class PlainUser:
-    """Runs programs from a process of an ordinary user."""
+    """Runs programs from a process of an ordinary user, one at a time: with one pipe, threads would get each other's."""
 
     def __init__(self) -> None:
         packages = [path for path in sys.path if path.endswith("site-packages")]
@@ -44,13 +45,15 @@ class PlainUser:
             env={"PYTHONPATH": ":".join([str(ROOT), *packages]), "PATH": "/usr/bin:/bin"},
         )  # fmt: skip
         self.isolation = Isolation(**self._answer())
+        self.pipe = threading.Lock()
 
     def run(self, source: str, limits: Limits, isolation: Isolation) -> Verdict:
         assert self.process.stdin is not None
         request = [source, dataclasses.asdict(limits), dataclasses.asdict(isolation)]
-        self.process.stdin.write(json.dumps(request) + "\n")
-        self.process.stdin.flush()
-        return Verdict(**self._answer())
+        with self.pipe:
+            self.process.stdin.write(json.dumps(request) + "\n")
+            self.process.stdin.flush()
+            return Verdict(**self._answer())
 
     def close(self) -> None:
         assert self.process.stdin is not None
