@@ -68,11 +68,6 @@ class Signatures:
     signature: Words
     n_tokens: Ints
 
-    @property
-    def bands(self) -> LongWords:
-        """uint64[n, 21]: rows of equal value in a column are candidates."""
-        return np.stack([band_keys(self.signature, band) for band in range(BANDS)], axis=1)
-
 
 def signatures(content: pa.Array) -> Signatures:
     """Signatures of an array of text (string or large_string, no nulls)."""
@@ -83,7 +78,7 @@ def signatures(content: pa.Array) -> Signatures:
 
 
 def band_keys(signature: Words, band: int) -> LongWords:
-    """uint64[n]: a hash of the values of one band of each signature."""
+    """uint64[n]: a hash of the values of one band of each signature; rows of equal value are candidates."""
     keys = np.empty(len(signature), np.uint64)
     _hash_columns(signature, band * ROWS, (band + 1) * ROWS, keys)
     return keys
