@@ -9,4 +9,7 @@ from django.core.asgi import get_asgi_application
 warnings.filterwarnings("ignore", message="StreamingHttpResponse must consume synchronous iterators")
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "controlplane.settings")
+# Django answers each request in a thread of its own here, which would begin with a new connection: 15 ms. Never pooled in
+# a queue worker: it forks, and a pool does not survive that.
+os.environ.setdefault("DATABASE_POOL_SIZE", "16")
 application = get_asgi_application()

@@ -5,22 +5,21 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator
 
-from asgiref.sync import sync_to_async
-from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse, StreamingHttpResponse
+from django.http import HttpResponse, HttpResponseBase, JsonResponse, StreamingHttpResponse
 
-from controlplane.access.doors import token_view
-from controlplane.access.models import ApiToken
+from controlplane.access.doors import MemberRequest, token_view
+from controlplane.access.models import ApiToken, Role
 from playground_app import completions, triton
 from playground_app.completions import BadRequest, Body, error_body
 from playground_app.models import new_completion_id
-from playground_app.routing import NoRoute, route, routes
-from playground_app.streaming import Answer, merged
+from playground_app.routing import NoRoute, is_staff, route, routes
+from playground_app.streaming import Answer, briefly, merged
 
 
 @token_view(ApiToken.Scope.COMPLETE, methods=("GET",))
-def models(request: HttpRequest, token: ApiToken) -> HttpResponse:
+def models(request: MemberRequest, token: ApiToken) -> HttpResponse:
     """The names that this token's person may ask for."""
-    found = routes(token.project, token.user)
+    found = routes(token.project, staff=is_staff(token.user, request.role))
     rows = [
         {
             "id": item.name,
@@ -34,10 +33,10 @@ def models(request: HttpRequest, token: ApiToken) -> HttpResponse:
 
 
 @token_view(ApiToken.Scope.COMPLETE, methods=("POST",))
-async def create_completion(request: HttpRequest, token: ApiToken) -> HttpResponseBase:
+async def create_completion(request: MemberRequest, token: ApiToken) -> HttpResponseBase:
     try:
         body = completions.parse(request.body)
-        answers = await sync_to_async(_answers)(body, token)
+        answers = await briefly(_answers, body, token, request.role)
     except BadRequest as error:
         return JsonResponse(error.body(), status=400)
     except NoRoute as error:
@@ -83,9 +82,9 @@ async def _whole(body: Body, answers: list[Answer]) -> HttpResponse:
     return JsonResponse(completions.response(answers[0].id, int(time.time()), body, choices))
 
 
-def _answers(body: Body, token: ApiToken) -> list[Answer]:
+def _answers(body: Body, token: ApiToken, role: Role) -> list[Answer]:
     """One answer a choice; the first carries the response's id, the others that id and their index."""
-    found = route(token.project, token.user, body.model)
+    found = route(token.project, body.model, staff=is_staff(token.user, role))
     completion_id = new_completion_id()
     answers = []
     for index, request in enumerate(body.requests):

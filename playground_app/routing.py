@@ -11,10 +11,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from controlplane.access.doors import role_in
 from controlplane.access.models import Project, Role, User
 from playground_app.models import Deployment
 from training_app.models import Alias, Promotion
+
+NEEDED = (
+    *("project", "served_name", "created_at", "model_version__number"),
+    *("model_version__decode_settings", "model_version__model__name"),
+)
 
 
 class NoRoute(Exception):
@@ -30,21 +34,20 @@ class Route:
     name: str
 
 
-def is_staff(user: User, project: Project) -> bool:
-    role = role_in(user, project)
-    return user.is_staff or (role is not None and role >= Role.MAINTAINER)
+def is_staff(user: User, role: Role) -> bool:
+    """Whether a person of this role in the project sees what staff see."""
+    return user.is_staff or role >= Role.MAINTAINER
 
 
-def routes(project: Project, user: User) -> list[Route]:
-    """What the person may ask for, production first; only what is live."""
-    staff = is_staff(user, project)
+def routes(project: Project, *, staff: bool) -> list[Route]:
+    """What may be asked for, production first; only what is live."""
     order = {Alias.PRODUCTION: 0, Alias.STAFF: 1, Alias.CANDIDATE: 2}
-    current = [row for row in Promotion.objects.current(project) if staff or row.alias == Alias.PRODUCTION]
+    current = Promotion.objects.current(project).values_list("alias", "model__name", "to_version")
     live = _live(project)
     found = [
-        Route(live[row.to_version_id], row.alias, f"{row.model.name}@{row.alias}")
-        for row in sorted(current, key=lambda row: order[Alias(row.alias)])
-        if row.to_version_id in live
+        Route(live[version], alias, f"{model}@{alias}")
+        for alias, model, version in sorted(current, key=lambda row: order[Alias(row[0])])
+        if version in live and (staff or alias == Alias.PRODUCTION)
     ]
     if not staff:
         return found
@@ -52,9 +55,9 @@ def routes(project: Project, user: User) -> list[Route]:
     return found + versions
 
 
-def route(project: Project, user: User, name: str) -> Route:
+def route(project: Project, name: str, *, staff: bool) -> Route:
     """Raises NoRoute."""
-    known = routes(project, user)
+    known = routes(project, staff=staff)
     by_name = {item.name: item for item in known}
     if name in by_name:
         return by_name[name]
@@ -66,6 +69,7 @@ def route(project: Project, user: User, name: str) -> Route:
 
 
 def _live(project: Project) -> dict[str, Deployment]:
-    """The newest ready deployment of each model version."""
-    rows = Deployment.objects.for_list(project).ready().order_by("model_version", "-created_at")
+    """The newest ready deployment of each model version. Every keystroke asks: only what a completion needs is read."""
+    rows = Deployment.objects.filter(project=project).ready().select_related("model_version__model").only(*NEEDED)
+    rows = rows.order_by("model_version", "-created_at")
     return {row.model_version_id: row for row in rows.distinct("model_version")}

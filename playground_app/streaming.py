@@ -1,8 +1,8 @@
 """One completion in the making: text from Triton, timed and kept, however it ends.
 
 The row is written beside the stream, not before it: nobody's first token waits for Postgres. It is there, as `running`,
-soon after the first token, so that feedback finds it. Leaving the iterator early (a keystroke, a closed tab) cancels
-the work in the engine and keeps what had come, as `cancelled`.
+soon after the first token has gone out, so that feedback finds it. Leaving the iterator early (a keystroke, a closed
+tab) cancels the work in the engine and keeps what had come, as `cancelled`.
 """
 
 from __future__ import annotations
@@ -10,17 +10,35 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, field
+from typing import ParamSpec, TypeVar
 
 from asgiref.sync import sync_to_async
+from django.db import close_old_connections
 
 from controlplane.access.models import User
 from playground_app import actions, triton
 from playground_app.completions import Choice, Chunk, CompletionRequest
 from playground_app.models import Completion, new_completion_id
 from playground_app.routing import Route
+
+SAVE_AFTER_SECONDS = 0.02  # a thread that talks to the database takes turns with the loop that sends the first token
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+async def briefly(query: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Ask the database from the event loop, and hold no connection afterwards: a stream may last a minute."""
+
+    def work() -> T:
+        try:
+            return query(*args, **kwargs)
+        finally:
+            close_old_connections()
+
+    return await sync_to_async(work)()
 
 
 @dataclass
@@ -48,7 +66,7 @@ class Answer:
                 async for chunk in chunks:
                     if self.first_token_ms is None:
                         self.first_token_ms = self._elapsed_ms()
-                        self.saving = asyncio.create_task(self._save("running"))
+                        self.saving = asyncio.create_task(self._save_soon())
                     self.choice.take(chunk)
                     yield chunk
             ended = self.choice.finish_reason or "stop"
@@ -61,11 +79,15 @@ class Answer:
 
     async def _finish(self, ended: str) -> None:
         if self.saving is not None:
-            await self.saving
+            self.saving.cancel()  # one that has begun is ended by its thread, before the next save of this request
         await self._save(ended)
 
+    async def _save_soon(self) -> None:
+        await asyncio.sleep(SAVE_AFTER_SECONDS)
+        await self._save("running")
+
     async def _save(self, ended: str) -> None:
-        await sync_to_async(actions.record_completion)(completion=self._row(ended))
+        await briefly(actions.record_completion, completion=self._row(ended))
 
     def _row(self, ended: str) -> Completion:
         return Completion(

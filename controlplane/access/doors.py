@@ -20,7 +20,7 @@ from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
 from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
-from django.db.models import Model, QuerySet
+from django.db.models import Model, OuterRef, QuerySet, Subquery
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, JsonResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, resolve_url
@@ -64,18 +64,21 @@ class MemberRequest(HttpRequest):
 
 def role_in(user: User | AnonymousUser, project: Project) -> Role | None:
     """What the person is in the project; a superuser is admin everywhere. None: no member, or switched off."""
+    return _role(user, Membership.objects.filter(user=user.pk, project=project).values_list("role", flat=True).first())
+
+
+def _role(user: User | AnonymousUser, membership: int | None) -> Role | None:
+    """The same, when the membership's role is known already."""
     if isinstance(user, AnonymousUser) or not user.is_active:
         return None
     if user.is_superuser:
         return Role.ADMIN
-    found = Membership.objects.filter(user=user, project=project).values_list("role", flat=True).first()
-    return None if found is None else Role(found)
+    return None if membership is None else Role(membership)
 
 
-def may(user: User | AnonymousUser, project: Project, role: Role) -> bool:
-    """Whether the person is at least `role` in the project."""
-    found = role_in(user, project)
-    return found is not None and found >= role
+def _membership(*, project: OuterRef, user: OuterRef | int) -> Subquery:
+    """A column with the membership's role: a door that loads a row anyway asks no second question."""
+    return Subquery(Membership.objects.filter(project=project, user=user).values("role"))
 
 
 def get_owned(source: type[Row] | QuerySet[Row], project: Project, pk: str | int) -> Row:
@@ -129,8 +132,9 @@ def _enter(request: HttpRequest, slug: str, role: Role, methods: tuple[str, ...]
     user = request.user
     if not user.is_authenticated:
         return ask_to_sign_in(request)
-    project = Project.objects.filter(slug=slug).first()
-    found = role_in(user, project) if project else None
+    standing = _membership(project=OuterRef("pk"), user=user.pk)
+    project = Project.objects.filter(slug=slug).annotate(membership=standing).first()
+    found = _role(user, project.membership) if project else None  # type: ignore[attr-defined]
     if project is None or found is None:
         raise Http404("No such page.")
     request.project, request.role = project, found  # type: ignore[attr-defined]
@@ -196,8 +200,8 @@ def authenticate_token(request: HttpRequest, scope: ApiToken.Scope | str) -> Api
     None if there is none, or it is unknown, expired, revoked, without the scope, or if its person is switched off or
     has less of a role in the project than the scope needs. In an archived project tokens only read.
     """
-    token = _live_token(request)
-    return token if token is not None and _covers(token, scope) else None
+    found = _live_token(request)
+    return found[0] if found is not None and _covers(*found, scope) else None
 
 
 def token_view(
@@ -254,41 +258,44 @@ def _acting(token: ApiToken) -> Iterator[None]:
 def _enter_by_token(
     request: HttpRequest, scope: ApiToken.Scope | str, role: Role | None, methods: tuple[str, ...]
 ) -> ApiToken | HttpResponse:
-    token = _live_token(request)
-    if token is None:
+    live = _live_token(request)
+    if live is None:
         return error(401, "Send a valid token: Authorization: Bearer <token>.")
+    token, found = live
     if token.project.archived_at is not None and scope != ApiToken.Scope.READ:
         return error(403, f"The project {token.project.slug} is archived and read-only.")
-    if not _covers(token, scope):
+    if not _covers(token, found, scope):
         return error(403, f"This token may not be used for {ApiToken.Scope(scope).label}.")
-    if role is not None and not may(token.user, token.project, role):
+    if role is not None and (found is None or found < role):
         return error(403, f"This is for a {role.label} of the project or higher.")
     if request.method not in methods:
         return error(405, f"Use {' or '.join(methods)}.")
-    request.user, request.project = token.user, token.project  # type: ignore[attr-defined]
+    request.user, request.project, request.role = token.user, token.project, found  # type: ignore[attr-defined]
     return token
 
 
-def _live_token(request: HttpRequest) -> ApiToken | None:
-    """The request's token if it exists, is not past its time, and its person is still let in at all."""
+def _live_token(request: HttpRequest) -> tuple[ApiToken, Role | None] | None:
+    """The request's token if it exists, is not past its time, and its person is still let in at all; their role."""
     kind, _, secret = request.headers.get("Authorization", "").partition(" ")
     if kind.lower() != "bearer" or not secret:
         return None
     # The look-up is by the hash of 256 random bits: how long it takes tells nothing about the secret.
-    found = ApiToken.objects.select_related("project", "user").filter(sha256=secret_hash(secret.strip()))
+    standing = _membership(project=OuterRef("project"), user=OuterRef("user"))
+    found = ApiToken.objects.select_related("project", "user").annotate(membership=standing)
+    found = found.filter(sha256=secret_hash(secret.strip()))
     now = timezone.now()
     token = found.filter(revoked_at=None, expires_at__gt=now, user__is_active=True).first()
     if token is not None and (token.last_used_at is None or now - token.last_used_at >= LAST_USED_EVERY):
         ApiToken.objects.filter(pk=token.pk).update(last_used_at=now)
         token.last_used_at = now
-    return token
+    return None if token is None else (token, _role(token.user, token.membership))
 
 
-def _covers(token: ApiToken, scope: ApiToken.Scope | str) -> bool:
+def _covers(token: ApiToken, role: Role | None, scope: ApiToken.Scope | str) -> bool:
     scope = ApiToken.Scope(scope)
     if token.project.archived_at is not None and scope != ApiToken.Scope.READ:
         return False
-    return scope.value in token.scopes and may(token.user, token.project, SCOPE_ROLE[scope])
+    return scope.value in token.scopes and role is not None and role >= SCOPE_ROLE[scope]
 
 
 def secret_hash(secret: str) -> str:

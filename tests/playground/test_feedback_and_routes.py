@@ -28,27 +28,29 @@ def on_staff(chain):
 
 
 def test_members_get_what_is_on_production_and_maintainers_also_staff(chain, on_staff, project, grace, ada):
-    assert [(item.name, item.audience) for item in routes(project, grace)] == [("completer@production", "production")]
-    assert route(project, grace, "completer").deployment == chain.deployment
-    assert route(project, ada, "completer").deployment == on_staff
-    assert route(project, ada, "completer@production").deployment == chain.deployment
-    assert route(project, ada, "completer-v1").audience == "version"
+    assert [(item.name, item.audience) for item in routes(project, staff=False)] == [
+        ("completer@production", "production")
+    ]
+    assert route(project, "completer", staff=False).deployment == chain.deployment
+    assert route(project, "completer", staff=True).deployment == on_staff
+    assert route(project, "completer@production", staff=True).deployment == chain.deployment
+    assert route(project, "completer-v1", staff=True).audience == "version"
 
 
 def test_a_version_that_is_not_live_is_no_route_and_the_sentence_says_what_is(chain, project, grace):
     type(chain.deployment).objects.update(state="lost")
     with pytest.raises(NoRoute, match="nothing is deployed for you yet"):
-        route(project, grace, "completer")
+        route(project, "completer", staff=False)
 
 
 def test_the_newest_ready_deployment_of_a_version_answers(chain, project, grace):
     newer = factories.make_deployment(chain.version)
     factories.make_deployment(chain.version, "stopped")
-    assert route(project, grace, "completer").deployment == newer
+    assert route(project, "completer", staff=False).deployment == newer
 
 
 def test_nobodys_models_are_seen_from_another_project(chain, other_project, mallory):
-    assert routes(other_project, mallory) == []
+    assert routes(other_project, staff=False) == []
 
 
 def test_the_page_offers_only_what_the_person_may_ask(chain, on_staff, grace_client, ada_client):
