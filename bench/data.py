@@ -14,6 +14,7 @@ and installed stays in the folder, and is not part of the time.
     minhash, redaction  the kernels, against Daft's minhash and datatrove's PII formatter
     tokenizer_*         training and encoding against HF tokenizers, with equal merges and ids
     found_*             shares of the plants that were found; memory_*: of the largest process, for a quarter and the whole
+    slider_ms           a question of the filter page on a million rows, against the second that it may take
     the_stack_*         what 2.7 TB would take, by phase, from these figures
 
 A figure whose peer could not be installed or failed has peer=nan, and the reason is printed. Results:
@@ -48,6 +49,8 @@ ROOT = Path(__file__).resolve().parents[1]
 RESULTS = Path(__file__).with_name("results") / "data.json"
 STACK_BYTES = 2.7e12
 KERNEL_MEGABYTES = 48.0
+SLIDER_ROWS, SLIDER_MS = 1_000_000, 1000.0
+PAGES_PYTHON = ROOT / ".venv" / "controlplane" / "bin" / "python"
 GOALS = {"text-dedup": 8.0, "datatrove": 8.0, "data-juicer": 15.0}
 
 
@@ -68,6 +71,7 @@ class Report:
 
     def figure(self, name: str, ours: float, peer: float, goal: float, unit: str) -> None:
         ratio = ours / peer if peer else math.nan
+        name = f"data/{name}"
         print(f"figure {name} ours={ours:.4g} peer={peer:.4g} ratio={ratio:.3f} goal={goal:g} unit={unit}", flush=True)
         row = {"figure": name, "ours": ours, "peer": peer, "ratio": ratio, "goal": goal, "unit": unit}
         self.figures.append({key: None if value != value else value for key, value in row.items()})
@@ -196,6 +200,16 @@ def memory(whole: Run, rows: Path, n_bytes: int, asked: argparse.Namespace, repo
     report.figure("memory_at_4x", whole.use.peak_bytes / 1e6, small.use.peak_bytes / 1e6, 1.15, "MB")
 
 
+def slider(run: Run, asked: argparse.Namespace, report: Report) -> None:
+    """In the control plane's environment, where the page is."""
+    log, measures = asked.folder / "jobs" / "slider.log", run.dataset / "measures.parquet"
+    command = [str(PAGES_PYTHON), "-m", "bench.data_slider", str(measures), "--rows", str(SLIDER_ROWS)]
+    measured(command, log, ROOT)
+    found = json.loads(log.read_text().splitlines()[-1])
+    say(f"slider: {found['p50_ms']:.0f} ms at the median over {found['rows']:,} rows ({found['bytes'] / 1e6:.0f} MB)")
+    report.figure("slider_ms", found["p95_ms"], SLIDER_MS, 1.0, "ms")
+
+
 def projection(run: Run, rows: Path, n_bytes: int, report: Report) -> dict[str, Any]:
     """Core hours for The Stack, by phase. Start-up is paid once; all else grows with the data, clustering with the rows."""
     scale = STACK_BYTES / n_bytes / 3600
@@ -229,8 +243,11 @@ def main() -> int:
     kernels(rows, n_bytes, asked, report)
     found = quality(run, planted, report)
     memory(run, rows, n_bytes, asked, report)
+    slider(run, asked, report)
     projected = projection(run, rows, n_bytes, report)
     machine = {"processor": platform.processor() or platform.machine(), "cores": os.cpu_count()}
+    machine |= {"load_average": os.getloadavg()[1]}
+    say(f"load average {machine['load_average']:.1f} of the last 5 minutes on {machine['cores']} cores")
     written = {"options": {key: str(value) for key, value in vars(asked).items()}, "machine": machine}
     written |= {"bytes": n_bytes, "figures": report.figures, "quality": found, "projection": projected}
     RESULTS.parent.mkdir(exist_ok=True)

@@ -8,11 +8,13 @@ from typing import Any
 from django.db import transaction
 from django.db.models import Max
 from django.urls import reverse
+from django.utils import timezone
 
 from controlplane.access import audit
 from controlplane.access.models import Project, User
 from controlplane.access.refusals import Refused
 from controlplane.jobs.actions import submit_job
+from controlplane.jobs.models import Job
 from datasets_app import jobs
 from datasets_app.models import Dataset, DatasetVersion, ShardSet, Source, SourcePreview, Tokenizer
 from worker import cleaning, specs
@@ -55,6 +57,62 @@ def add_source(
     after = {"kind": kind, "location": location, "license": license}
     audit.record(action="add_source", actor=by, project=project, obj=source, after=after)
     return source
+
+
+# What a reader is told: where one of these changes, what was known of the source is of another place or form.
+READ_BY = ("kind", "location", "options", "exclude")
+EDITED = (*READ_BY, "license", "origin", "is_held_out")
+
+
+@transaction.atomic
+def edit_source(*, source: Source, by: User, **asked: Any) -> Source:
+    """Change what `add_source` was told, but for the name: it is a part of every row's id.
+
+    Versions that were made stay as they are; what was known of the source's state is forgotten where it is read otherwise.
+    Refused while a version that reads it is being made.
+    """
+    source = Source.objects.select_for_update().get(pk=source.pk)
+    _refuse_while_read(source)
+    _refuse_bad_source(asked["kind"], asked["location"], asked["options"])
+    before = {name: getattr(source, name) for name in EDITED}
+    after = {name: asked[name] for name in EDITED}
+    for name, value in after.items():
+        setattr(source, name, value)
+    if any(before[name] != after[name] for name in READ_BY):
+        source.read_at, source.snapshot, source.n_files, source.n_bytes = None, "", None, None
+    source.save()
+    changed = [name for name in EDITED if before[name] != after[name]]
+    audit.record(
+        action="edit_source",
+        actor=by,
+        project=source.project,
+        obj=source,
+        before={name: before[name] for name in changed},
+        after={name: after[name] for name in changed},
+    )
+    return source
+
+
+@transaction.atomic
+def archive_source(*, source: Source, by: User) -> None:
+    """Offer it for new versions no longer. Versions made of it stay, and its name stays taken."""
+    _refuse_while_read(source)
+    if Source.objects.filter(pk=source.pk, archived_at=None).update(archived_at=timezone.now()):
+        audit.record(action="archive_source", actor=by, project=source.project, obj=source)
+
+
+@transaction.atomic
+def restore_source(*, source: Source, by: User) -> None:
+    if Source.objects.filter(pk=source.pk, archived_at__isnull=False).update(archived_at=None):
+        audit.record(action="restore_source", actor=by, project=source.project, obj=source)
+
+
+def _refuse_while_read(source: Source) -> None:
+    """A job that has not read its sources yet would read another place than it was asked to."""
+    active = Job.objects.filter(project=source.project).active()
+    version = source.dataset_versions.filter(job__in=active).select_related("dataset").first()
+    if version is not None:
+        raise Refused(f"{version} is being made of it: wait for its job, or stop it.")
 
 
 @transaction.atomic

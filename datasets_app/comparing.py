@@ -66,9 +66,11 @@ class Spelt:
         return self.n_bytes / len(self.pieces) if self.pieces else None
 
 
-def compare(tokenizers: Sequence[Tokenizer]) -> Comparison:
-    """Raises Unreadable when files that must be read are gone."""
-    version = tokenizers[0].dataset_version
+def compare(tokenizers: Sequence[Tokenizer]) -> Comparison | None:
+    """None where all came with imported models: no text belongs to any. Raises Unreadable when files are gone."""
+    version = next((row.dataset_version for row in tokenizers if row.dataset_version is not None), None)
+    if version is None:
+        return None
     if all(row.dataset_version_id == version.pk for row in tokenizers):
         columns = {row.name: _measured(row.summary["fertility"]) for row in tokenizers}
         baseline = tokenizers[0].summary.get("baselines", {}).get(BASELINE)

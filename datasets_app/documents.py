@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from datasets_app.parquet import Unreadable, path_of, query
+from datasets_app.parquet import Unreadable, columns, path_of, query
 
 __all__ = [
     "Page",
@@ -19,6 +19,7 @@ __all__ = [
     "find",
     "find_dropped",
     "get",
+    "knows_origins",
     "nearest",
     "of_languages",
     "paths",
@@ -29,6 +30,7 @@ PAGE = 50
 EXAMPLES = 5
 EXCERPT_CHARACTERS = 300  # as worker.data.shard keeps of dropped rows
 COLUMNS = ("id", "source", "path", "language", "license", "split", "size_bytes", "n_lines")
+ORIGINS = ("repository", "author")  # of rows of layout 3 and later
 CONDITIONS = {
     "id": "starts_with(id, lower(?))",
     "path": "contains(lower(path), lower(?))",
@@ -41,9 +43,11 @@ CONDITIONS = {
     "size_to": "size_bytes <= ?",
     "tokens_from": "tokens >= ?",
     "tokens_to": "tokens <= ?",
+    "repository": "contains(lower(repository), lower(?))",
+    "author": "contains(lower(author), lower(?))",
 }
 MEASURED = {"longest_from": "longest_line >= ?", "longest_to": "longest_line <= ?"}  # in measures.parquet alone
-OF_DROPPED = ("id", "path", "language", "source", "size_from", "size_to", "reason")
+OF_DROPPED = ("id", "path", "language", "source", "size_from", "size_to", "reason", *ORIGINS)
 
 
 @dataclass(frozen=True)
@@ -53,21 +57,31 @@ class Page:
 
 
 def find(uri: str, wanted: Mapping[str, Any], after: str = "") -> Page:
-    """Kept rows that meet all of `wanted` (keys of CONDITIONS and MEASURED; empty ones do not count), by id."""
-    asked, where = _asked(CONDITIONS, wanted)
+    """Kept rows that meet all of `wanted` (keys of CONDITIONS and MEASURED; empty ones do not count), by id.
+
+    ORIGINS do not count either in a version that does not know them.
+    """
+    knows = knows_origins(uri)
+    asked, where = _asked(CONDITIONS if knows else _without(CONDITIONS, ORIGINS), wanted)
     measured, there = _asked(MEASURED, wanted)
     values: list[Any] = [_files(uri), after, *asked]
     if there:
         where.append(f"id IN (SELECT id FROM read_parquet(?) WHERE {' AND '.join(there)})")  # noqa: S608
         values += [f"{path_of(uri)}/measures.parquet", *measured]
-    return _page(COLUMNS, where, values)
+    return _page((*COLUMNS, *(ORIGINS if knows else ())), where, values)
 
 
 def find_dropped(uri: str, wanted: Mapping[str, Any], after: str = "") -> Page:
     """Dropped rows that meet those of `wanted` that a dropped row is known by (OF_DROPPED), by id."""
     conditions = CONDITIONS | {"reason": "reason = ?"}
-    asked, where = _asked({name: conditions[name] for name in OF_DROPPED}, wanted)
+    known = OF_DROPPED if knows_origins(uri) else OF_DROPPED[: -len(ORIGINS)]
+    asked, where = _asked({name: conditions[name] for name in known}, wanted)
     return _page(("*",), where, [_dropped_file(uri), after, *asked])
+
+
+def knows_origins(uri: str) -> bool:
+    """Whether rows carry their repository and author: those of versions made before layout 3 do not."""
+    return set(ORIGINS) <= columns(_files(uri))
 
 
 def get(uri: str, document_id: str) -> dict[str, Any] | None:
@@ -127,6 +141,10 @@ def _with_excerpts(uri: str, rows: list[dict[str, Any]]) -> list[dict[str, Any]]
     sql = f"SELECT id, content[:{EXCERPT_CHARACTERS}] AS excerpt FROM read_parquet(?) WHERE list_contains(?, id)"  # noqa: S608
     found = {row["id"]: row["excerpt"] for row in query(sql, [_files(uri), [row["id"] for row in rows]])}
     return [{**row, "excerpt": found.get(row["id"])} for row in rows]
+
+
+def _without(conditions: Mapping[str, str], names: Sequence[str]) -> dict[str, str]:
+    return {name: condition for name, condition in conditions.items() if name not in names}
 
 
 def _asked(conditions: Mapping[str, str], wanted: Mapping[str, Any]) -> tuple[list[Any], list[str]]:

@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
+from controlplane.jobs.models import Job
 from controlplane.ui.charts import Figure, bar_chart, grouped_bar_chart
 from datasets_app import recipes
 from worker import cleaning
 
 LONG_TAIL = 24  # bars; the table below them has every language
 TOP = 20  # rows of the table before the rest is asked for
+FUNNEL = "funnel/"  # what the metrics of an ingest begin with (worker.data.funnel)
 NAMED = 2  # licences of a language that the table names
 ORDERS = ("bytes", "files", "tokens", "lines", "mean_line_characters")
 
@@ -53,6 +55,21 @@ def of_dataset(summary: Mapping[str, Any], rows_url: str) -> dict[str, Any]:
         ),
         "histograms": _histograms(summary["histograms"], rows_url),
     }
+
+
+def funnel_so_far(job: Job) -> list[dict[str, Any]]:
+    """Rows in and lost by step, as the stage told it last; empty before it did."""
+    points = job.metrics.filter(name__startswith=FUNNEL).order_by("step").values_list("name", "value")
+    told = {name.removeprefix(FUNNEL): int(value) for name, value in points}
+    rows = [
+        (step, told.get(f"{step.name}/rows_in", 0), told.get(f"{step.name}/rows_lost", 0))
+        for step in cleaning.CATALOGUE
+    ]
+    return [
+        {"title": step.title, "about": step.about, "rows_in": rows_in, "rows_lost": lost, "share": 1 - lost / rows_in}
+        for step, rows_in, lost in rows
+        if rows_in
+    ]
 
 
 def tail_of(languages: Mapping[str, Mapping[str, Any]], asked: Mapping[str, str]) -> Tail:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from django import forms
@@ -171,6 +171,8 @@ class RowSearchForm(forms.Form):
     id = forms.CharField(required=False, max_length=64, label="Id begins with")
     language = forms.CharField(required=False)
     source = forms.CharField(required=False)
+    repository = forms.CharField(required=False, max_length=300, label="Repository contains")
+    author = forms.CharField(required=False, max_length=300, label="Author contains")
     license = forms.CharField(required=False, label="Licence")
     split = forms.ChoiceField(
         required=False,
@@ -192,8 +194,9 @@ class RowSearchForm(forms.Form):
 
     MAIN = ("path", "content", "language", "outcome")
 
-    def __init__(self, *args: Any, reasons: Iterable[str] = (), **options: Any) -> None:
+    def __init__(self, *args: Any, reasons: Iterable[str] = (), knows_origins: bool = True, **options: Any) -> None:
         super().__init__(*args, **options)
+        self.knows_origins = knows_origins
         field = self.fields["reason"]
         assert isinstance(field, forms.ChoiceField)
         field.choices = [("", "any reason"), *((code, code) for code in reasons)]
@@ -205,8 +208,15 @@ class RowSearchForm(forms.Form):
     def unanswered(self) -> list[str]:
         """Labels of what was asked for and is not known of dropped rows."""
         names = set(self.fields) - {"outcome", *documents.OF_DROPPED}
+        return self._asked(names) if self.is_for_dropped else []
+
+    def unknown(self) -> list[str]:
+        """Labels of what was asked for and no row of this version carries."""
+        return [] if self.knows_origins else self._asked(documents.ORIGINS)
+
+    def _asked(self, names: Collection[str]) -> list[str]:
         asked = [name for name in self.fields if name in names and self.cleaned_data.get(name) not in ("", None)]
-        return [str(self[name].label).lower() for name in asked] if self.is_for_dropped else []
+        return [str(self[name].label).lower() for name in asked]
 
     def more(self) -> list[forms.BoundField]:
         return [self[name] for name in self.fields if name not in self.MAIN]

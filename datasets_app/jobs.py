@@ -15,7 +15,7 @@ from worker.manifest import Manifest
 
 PREVIEW_ROWS = 20
 SOURCE_VARIABLES = ("HF_", "DATABRICKS_", "UNITY_CATALOG_", "GOOGLE_APPLICATION_CREDENTIALS", "AZURE_STORAGE_")
-# Where the tasks of an ingest run (worker.data.engine).
+# Where the tasks of a stage on the data engine run (worker.data.engine).
 ENGINE_VARIABLES = ("RAY_ADDRESS", "SPARK_REMOTE")
 
 
@@ -74,7 +74,12 @@ def _ingested(job: Job, manifest: Manifest) -> None:
             source.save(update_fields=["read_at", "snapshot", "n_files", "n_bytes"])
 
 
-def _source_environment(job: Job) -> dict[str, str]:
+def engine_environment(job: Job) -> dict[str, str]:
+    """What a stage on the data engine reaches its machines with."""
+    return {name: os.environ[name] for name in ENGINE_VARIABLES if name in os.environ}
+
+
+def source_environment(job: Job) -> dict[str, str]:
     """Which places readers may show, and what they reach stores and catalogues with; other stages get none of it.
 
     A preview shows any file that it is pointed at: without the border it would show this installation's own keys.
@@ -87,11 +92,13 @@ def _source_environment(job: Job) -> dict[str, str]:
         "SOURCE_ROOTS": ",".join(settings.SOURCE_ROOTS),
         "SOURCE_KEPT_OUT": str(settings.STATE_DIR),
         "SOURCE_SHOWN": "" if "://" in storage else storage,
+        "KEPT_SHARDS_DAYS": str(settings.KEPT_SHARDS_DAYS),
     }
 
 
 def _tokenizer_spec(job: Job) -> specs.TrainTokenizer:
     row = Tokenizer.objects.select_related("dataset_version").get(job=job)
+    assert row.dataset_version is not None  # only of what came with a model, which no job of this kind makes
     inputs = {"dataset": vars(artifact(row.dataset_version))}
     spec: specs.TrainTokenizer = specs.from_dict("train_tokenizer", {**inputs, **row.parameters})
     return spec
@@ -110,7 +117,7 @@ ingest_dataset = JobKind(
     queue="cpu",
     spec_for=_ingest_spec,
     on_success=_ingested,
-    environment=_source_environment,
+    environment=source_environment,
 )
 train_tokenizer = JobKind(
     app="datasets_app",

@@ -42,8 +42,8 @@ class SourceSettings(ProjectOwned):
 
 
 class SourceQuerySet(models.QuerySet["Source"]):
-    def for_list(self, project: Project) -> SourceQuerySet:
-        return self.filter(project=project, archived_at=None).order_by("-created_at", "-id")
+    def for_list(self, project: Project, archived: bool = False) -> SourceQuerySet:
+        return self.filter(project=project, archived_at__isnull=not archived).order_by("-created_at", "-id")
 
 
 class Source(SourceSettings):
@@ -183,10 +183,13 @@ class TokenizerQuerySet(models.QuerySet["Tokenizer"]):
 
 
 class Tokenizer(MadeByJob):
-    """A vocabulary trained on a sample of a dataset version. Its hash is pinned on shards, runs, models and deployments."""
+    """A vocabulary trained on a sample of a dataset version. Its hash is pinned on shards, runs, models and deployments.
+
+    One that came with an imported model has no dataset version: nothing was measured, and its job is the model's import.
+    """
 
     name = models.CharField(max_length=80)
-    dataset_version = models.ForeignKey(DatasetVersion, models.PROTECT, related_name="tokenizers")
+    dataset_version = models.ForeignKey(DatasetVersion, models.PROTECT, null=True, related_name="tokenizers")
     parameters = models.JSONField()  # worker.specs.TrainTokenizer without its dataset
 
     objects = TokenizerQuerySet.as_manager()

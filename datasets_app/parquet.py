@@ -28,13 +28,25 @@ def path_of(uri: str) -> str:
 def query(sql: str, values: Sequence[Any], what: str = "dataset") -> list[dict[str, Any]]:
     """Rows as dicts. Raises Unreadable, which names `what`, when a file is missing or is no Parquet."""
     with _duckdb(os.getpid()).cursor() as cursor:
-        try:
-            cursor.execute(sql, list(values))
-        except (duckdb.IOException, duckdb.InvalidInputException, duckdb.BinderException) as error:
-            reason = str(error).partition("\n")[0]  # the lines after it quote the SQL
-            raise Unreadable(f"The {what}'s files cannot be read: {reason}") from error
-        names = [column[0] for column in cursor.description or ()]
+        names = _run(cursor, sql, values, what)
         return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+
+@functools.lru_cache(maxsize=1024)
+def columns(files: str) -> frozenset[str]:
+    """The names of a file's columns, or of the first of several: what an artifact's layout knows. Raises Unreadable."""
+    with _duckdb(os.getpid()).cursor() as cursor:
+        return frozenset(_run(cursor, "SELECT * FROM read_parquet(?) LIMIT 0", [files], "dataset"))
+
+
+def _run(cursor: duckdb.DuckDBPyConnection, sql: str, values: Sequence[Any], what: str) -> list[str]:
+    """The names of the columns of the answer."""
+    try:
+        cursor.execute(sql, list(values))
+    except (duckdb.IOException, duckdb.InvalidInputException, duckdb.BinderException) as error:
+        reason = str(error).partition("\n")[0]  # the lines after it quote the SQL
+        raise Unreadable(f"The {what}'s files cannot be read: {reason}") from error
+    return [column[0] for column in cursor.description or ()]
 
 
 @functools.cache

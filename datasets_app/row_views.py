@@ -36,7 +36,8 @@ def of_files(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
 @project_view(Role.VIEWER)
 @of_files
 def rows(request: MemberRequest, version: DatasetVersion) -> HttpResponse:
-    form = RowSearchForm(request.GET, reasons=version.summary.get("reasons", {}))
+    knows = documents.knows_origins(version.uri or "")
+    form = RowSearchForm(request.GET, reasons=version.summary.get("reasons", {}), knows_origins=knows)
     if not form.is_valid():
         return render(request, "datasets/rows.html", {"version": version, "form": form}, status=422)
     find = documents.find_dropped if form.is_for_dropped else documents.find
@@ -114,7 +115,8 @@ def pair(request: MemberRequest, version: DatasetVersion, document_id: str, othe
     texts = [(row or {}).get("content") or (row or {}).get("excerpt") or "" for row in found]
     excerpts = [len(text) for text, row in zip(texts, found, strict=True) if row and not row["is_kept"]]
     if excerpts:
-        texts = [text[: min(excerpts)] for text in texts]
+        # As many whole lines: the last one, cut in the middle, would differ for nothing.
+        texts = [text[: min(excerpts)].rpartition("\n")[0] or text for text in texts]
     lines = list(clusters.side_by_side(*texts)) if all(texts) else []
     context = {"version": version, "pair": found, "lines": lines, "is_excerpt": bool(excerpts)}
     return render(request, "datasets/pair.html", context)

@@ -12,6 +12,7 @@ from worker import sources
 
 OPTION, COLUMN = "option_", "column_"
 LEFT_OUT = "-"  # a role that no column has, where one would be recognised
+NAME_STAYS = "It stays: it is a part of the id of every row that was read from it."
 
 
 class SourceForm(forms.Form):
@@ -38,9 +39,18 @@ class SourceForm(forms.Form):
     )
     is_held_out = forms.BooleanField(required=False, label="Held out", help_text="Measure on it, never train on it.")
 
-    def __init__(self, *args: Any, kind: sources.Kind, columns: Sequence[Sequence[str]] = (), **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *args: Any,
+        kind: sources.Kind,
+        columns: Sequence[Sequence[str]] = (),
+        of: SourceSettings | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(*args, **kwargs)
         self.of_kind = kind
+        if of is not None:  # a row's name is a part of its rows' ids
+            self.fields["name"] = forms.CharField(disabled=True, initial=of.name, help_text=NAME_STAYS)
         self.fields["kind"].initial = kind.name
         self.fields["location"].help_text = f"{kind.location} For example <code>{kind.example}</code>"
         for option in kind.options:
@@ -49,17 +59,25 @@ class SourceForm(forms.Form):
             self.fields[COLUMN + role] = _column_field(role, columns)
 
     @classmethod
+    def to_edit(cls, row: SourceSettings, kind: sources.Kind) -> SourceForm:
+        """Filled with what a row has, as far as that means something to `kind`."""
+        return cls(kind=kind, of=row, initial=cls._initial(row))
+
+    @classmethod
     def of(
         cls, row: SourceSettings, columns: Sequence[Sequence[str]] = (), mapping: Mapping[str, str] | None = None
     ) -> SourceForm:
         """Filled with what a row has; roles that nobody mapped show what was recognised."""
+        return cls(kind=sources.BY_NAME[row.kind], columns=columns, initial=cls._initial(row, mapping))
+
+    @staticmethod
+    def _initial(row: SourceSettings, mapping: Mapping[str, str] | None = None) -> dict[str, Any]:
         asked = row.options.get("columns", {})
         roles = {**(mapping or {}), **{role: name or LEFT_OUT for role, name in asked.items()}}
         initial = {name: getattr(row, name) for name in ("name", "location", "license", "origin", "is_held_out")}
         initial |= {"exclude": ", ".join(row.exclude)}
         initial |= {OPTION + name: value for name, value in row.options.items() if name != "columns"}
-        initial |= {COLUMN + role: name for role, name in roles.items()}
-        return cls(kind=sources.BY_NAME[row.kind], columns=columns, initial=initial)
+        return initial | {COLUMN + role: name for role, name in roles.items()}
 
     def clean_location(self) -> str:
         location: str = self.cleaned_data["location"]

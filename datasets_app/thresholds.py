@@ -4,7 +4,8 @@ Rows in play are those that were kept, and those that went at one of THRESHOLDS:
 threshold changes nothing. What would come back may still go at a later step, which is not asked here. Files that went
 before they were read (by size or language) were never measured, so a looser bound of size brings none of them back.
 
-A million rows are answered in two scans of the eight columns needed; the second stops at SHOWN rows.
+A million rows are answered in two scans of the eight columns needed. The second stops at SHOWN rows, the first by id: the
+file is sorted by it and DuckDB keeps the order of a file, while to ask for an order took 250 ms instead of 85.
 """
 
 from __future__ import annotations
@@ -131,7 +132,7 @@ def answer(uri: str, recipe: Mapping[str, Any], values: Mapping[str, float | Non
     scan = f"SELECT {columns}, tokens, outcome = 'kept' AS is_kept, {passes} AS passes {rows}"
     counted = query(f"WITH m AS MATERIALIZED ({scan}) {_COUNTS}", [*bound, file])
     shown = ", ".join(["id", "path", "source", "language", "tokens", *(measure.column for measure in MEASURES)])
-    going = f"SELECT {shown} {rows} AND outcome = 'kept' AND NOT ({passes}) ORDER BY id LIMIT {SHOWN}"
+    going = f"SELECT {shown} {rows} AND outcome = 'kept' AND NOT ({passes}) LIMIT {SHOWN}"
     return _answer(counted, query(going, [file, *bound]))
 
 

@@ -34,6 +34,8 @@ def version_detail(request: MemberRequest, project: Project, pk: str) -> HttpRes
     context["others"] = (
         version.dataset.versions.ready().exclude(pk=version.pk).order_by("-number").defer("summary")[:20]
     )
+    if version.job.is_active:
+        context["so_far"] = figures.funnel_so_far(version.job)
     if version.is_ready:
         rows_url = reverse("datasets:rows", args=[project.slug, version.pk])
         context |= figures.of_dataset(version.summary, rows_url)

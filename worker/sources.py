@@ -113,8 +113,8 @@ KINDS: tuple[Kind, ...] = (
     Kind(
         "delta",
         "Delta Lake table",
-        "The live files of a table at one version. A table with deletion vectors or renamed columns is refused: read "
-        "that one through Spark.",
+        "The live files of a table at one version. A table with deletion vectors or renamed columns is read by the "
+        "workers' Spark server (SPARK_REMOTE); without one it is refused.",
         "The table's folder, on disk or in an object store.",
         "s3://lake/code/files",
         (Option("version", "Version", "A version's number; empty takes the newest.", "integer", None, 0),),
@@ -161,6 +161,25 @@ def problem(kind: str, location: str, options: Mapping[str, Any]) -> str | None:
     return _location_problem(known, location) or _options_problem(known, options)
 
 
+def model_problem(location: str) -> str | None:
+    """What is wrong with the address of a published model (worker.pretrained.place); None when nothing is."""
+    if location.startswith("hf:") and not location.startswith("hf://"):
+        name = location.removeprefix("hf:").partition("@")[0].split("/")
+        is_named = len(name) in {2, 3} and all(name) and (len(name) == 2 or name[2].lower().endswith(".gguf"))
+        return None if is_named else "name the repository as hf:org/name, or hf:org/name/file.gguf"
+    scheme = scheme_of(location)
+    if (
+        scheme in {"file", "hf"}
+        or scheme not in SCHEMES
+        or "::" in location
+        or not (scheme or location.startswith("/"))
+    ):
+        return "give an absolute path, the address of an object store such as s3://bucket/folder, or hf:org/name"
+    if "@" in urlsplit(location).netloc:
+        return "leave credentials out of the address; they come from the worker's environment"
+    return None
+
+
 def option(kind: str, options: Mapping[str, Any], name: str) -> Any:
     """What was given, else the catalogue's default."""
     default = next(each.default for each in BY_NAME[kind].options if each.name == name)
@@ -171,6 +190,27 @@ def option(kind: str, options: Mapping[str, Any], name: str) -> Any:
 def scheme_of(location: str) -> str:
     """The part before ://, in lower case; empty for a path."""
     return urlsplit(location).scheme.lower() if "://" in location else ""
+
+
+def repository_name(text: str) -> str:
+    """The one name that a repository goes by, whether a corpus, a package or a person wrote it.
+
+    An address loses its scheme, user, password, port and `.git`; github.com is left out, as the corpora that were made of it
+    leave it out: `git@github.com:ada/tool.git` -> `ada/tool`, `https://forge.example/team/tool/` -> `forge.example/team/tool`.
+    What is no address stays as it is, patterns too.
+    """
+    name = text.strip().removeprefix("git+").removeprefix("scm:git:")
+    if "://" in name:
+        address, _, path = name.partition("://")[2].partition("/")
+        name = f"{_host(address)}/{path.partition('?')[0].partition('#')[0]}"
+    elif "@" in name.partition("/")[0] and ":" in name:  # scp's form, as git clones by ssh
+        address, _, path = name.partition(":")
+        name = f"{_host(address)}/{path}"
+    return name.strip("/").removesuffix(".git").removeprefix("www.").removeprefix("github.com/")
+
+
+def _host(address: str) -> str:
+    return address.rpartition("@")[2].partition(":")[0].lower()
 
 
 def _location_problem(kind: Kind, location: str) -> str | None:

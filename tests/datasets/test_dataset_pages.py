@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import duckdb
 import pytest
+from django.utils import timezone
 
-from datasets_app import documents, figures, thresholds
+from controlplane.jobs.models import MetricPoint
+from datasets_app import actions, documents, figures, thresholds
 from datasets_app.parquet import path_of
-from tests import stage_rows
+from tests import factories, stage_rows
 
 
 @pytest.fixture
@@ -90,7 +92,7 @@ def test_a_long_tail_shows_the_top_and_sums_up_the_rest():
 
 def test_the_pages_queries_are_pinned(grace_client, one, django_assert_num_queries):
     row = f"rows/{id_of(one, 'long.py')}"
-    for rest, queries in (("", 11), ("rows", 9), ("thresholds", 5), ("clusters/", 5), (row, 9)):
+    for rest, queries in (("", 10), ("rows", 8), ("thresholds", 4), ("clusters/", 4), (row, 8)):
         with django_assert_num_queries(queries):
             grace_client.get(at(one, rest))
 
@@ -253,3 +255,22 @@ def test_a_diff_tells_what_went_by_the_other_versions_reason(grace_client, versi
 def test_another_projects_version_is_not_there(mallory_client, other_project, one):
     for rest in ("rows", "thresholds", "clusters/", f"since/{one.pk}"):
         assert mallory_client.get(f"/projects/elsewhere/datasets/{one.pk}/{rest}").status_code == 404
+
+
+def test_a_version_in_the_making_shows_the_funnel_so_far(project, grace, grace_client):
+    source = factories.make_source(project)
+    version = actions.ingest_dataset(project=project, by=grace, name="code", sources=[source], recipe={})
+    for step, lost in ((10, 2), (40, 9)):
+        told = {"funnel/walk/rows_in": step, "funnel/walk/rows_lost": 0, "funnel/lines/rows_in": step}
+        for name, value in (told | {"funnel/lines/rows_lost": lost}).items():
+            MetricPoint.objects.create(job=version.job, name=name, step=step, value=value, at=timezone.now())
+    answer = grace_client.get(at(version), headers={"HX-Request": "true", "HX-Target": "job"})
+    told = [(row["title"], row["rows_in"], row["rows_lost"]) for row in answer.context["so_far"]]
+    assert told[-1] == ("Lines", 40, 9) and len(told) == 2
+    assert "step, so far" in text_of(answer)
+
+
+def test_the_page_comes_by_itself_when_its_job_is_done(grace_client, one):
+    polled = {"HX-Request": "true", "HX-Target": "job"}
+    assert 'hx-trigger="load" hx-select="#content"' in text_of(grace_client.get(at(one), headers=polled))
+    assert 'id="job"' not in text_of(grace_client.get(at(one), headers={**polled, "HX-Target": "content"}))

@@ -184,3 +184,91 @@ def test_the_stage_is_told_which_places_it_may_show(project, grace, settings):
     told = environment(actions.preview_source(project=project, by=grace, **asked).job)
     assert (told["SOURCE_ROOTS"], told["SOURCE_SHOWN"]) == ("/srv/code,/srv/corpora", "/srv/yard/storage")
     assert told["SOURCE_KEPT_OUT"] == str(settings.STATE_DIR)
+
+
+# ---- changing one --------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def stack(project, grace):
+    """A source that was read, with a version made of it."""
+    source = actions.add_source(project=project, by=grace, **PARQUET, options={"columns": {"content": "src"}})
+    version = actions.ingest_dataset(project=project, by=grace, name="code", sources=[source], recipe={})
+    read(version, "stack", "a" * 64, time.time())
+    source.refresh_from_db()
+    return source
+
+
+def edit(client, source, **changes):
+    form = {"kind": source.kind, "location": source.location, "license": "MIT", "column_content": "src", **changes}
+    return client.post(f"{PAGE}{source.pk}/edit", form)
+
+
+def test_a_source_is_edited_and_what_was_made_of_it_stays(grace_client, stack):
+    page = grace_client.get(f"{PAGE}{stack.pk}/edit")
+    assert "1 version of 1 dataset was made of this source: its rows stay as they are" in page.content.decode()
+    assert page.context["form"].initial["column_content"] == "src"
+    summary = stack.dataset_versions.get().summary
+    answer = edit(grace_client, stack, location="s3://corpora/newer/*.parquet", name="other", exclude="test")
+    assert answer.url == f"{PAGE}{stack.pk}/"
+    stack.refresh_from_db()
+    assert (stack.name, stack.location, stack.exclude) == ("stack", "s3://corpora/newer/*.parquet", ["test"])
+    assert (stack.read_at, stack.snapshot, stack.n_files) == (None, "", None)  # what is there now nobody has read
+    assert stack.dataset_versions.get().summary == summary
+    entry = AuditEntry.objects.get(action="edit_source")
+    assert (entry.before["location"], entry.after["exclude"]) == (PARQUET["location"], ["test"])
+    assert "license" not in entry.after
+
+
+def test_words_about_a_source_leave_what_is_known_of_its_state(grace_client, stack):
+    assert edit(grace_client, stack, origin="release 2").status_code == 302
+    stack.refresh_from_db()
+    assert (stack.origin, stack.snapshot) == ("release 2", "a" * 64)
+
+
+def test_a_source_can_become_one_of_another_kind(grace_client, stack):
+    page = grace_client.get(f"{PAGE}{stack.pk}/edit?kind=delta").content.decode()
+    assert "so far of kind Parquet" in page and "option_version" in page
+    assert edit(grace_client, stack, kind="delta", location="/srv/lake", option_version="7").status_code == 302
+    stack.refresh_from_db()
+    assert (stack.kind, stack.options) == ("delta", {"version": 7, "columns": {"content": "src"}})
+
+
+def test_what_the_kind_does_not_allow_is_said_at_the_edit_form_too(grace_client, stack):
+    answer = edit(grace_client, stack, location="http://inside.example/x.parquet")
+    assert answer.status_code == 422 and "not read" in answer.content.decode()
+
+
+def test_a_source_that_a_running_job_reads_is_neither_changed_nor_archived(project, grace, grace_client, stack):
+    actions.ingest_dataset(project=project, by=grace, name="code", sources=[stack], recipe={})
+    answer = edit(grace_client, stack, location="s3://corpora/newer/*.parquet")
+    assert answer.status_code == 422 and "code v2 is being made of it" in answer.content.decode()
+    with pytest.raises(Refused, match="code v2 is being made of it"):
+        actions.archive_source(source=stack, by=grace)
+
+
+def test_an_archived_source_is_offered_no_longer_and_comes_back(grace_client, stack):
+    page = grace_client.get(f"{PAGE}{stack.pk}/").content.decode()
+    assert "1 version of 1 dataset was made of it and stays as it is." in page
+    archive = f"{PAGE}{stack.pk}/archive"
+    grace_client.post(archive, {"confirm": "not its name"})
+    assert Source.objects.get().archived_at is None
+    assert grace_client.post(archive, {"confirm": "stack"}).url == PAGE
+    assert grace_client.get(PAGE).context["page"].rows == []
+    assert grace_client.get(f"{PAGE}?shown=archived").context["page"].rows == [stack]
+    assert "stack" not in grace_client.get("/projects/demo/datasets/new").content.decode()
+    assert "Restore" in grace_client.get(f"{PAGE}{stack.pk}/").content.decode()
+    assert grace_client.post(f"{PAGE}{stack.pk}/restore").status_code == 302
+    assert grace_client.get(PAGE).context["page"].rows == [stack]
+    assert list(
+        AuditEntry.objects.filter(action__endswith="_source").order_by("at").values_list("action", flat=True)
+    ) == [
+        "add_source",
+        "archive_source",
+        "restore_source",
+    ]
+
+
+def test_a_viewer_sees_no_button_to_change_a_source(victor_client, stack):
+    page = victor_client.get(f"{PAGE}{stack.pk}/").content.decode()
+    assert "Archive" not in page and "Edit" not in page

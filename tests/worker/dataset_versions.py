@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
 import tempfile
 from pathlib import Path
 
@@ -62,10 +63,27 @@ def _write_sources(raw: Path) -> tuple[SourceSpec, ...]:
     for path, text in texts.items():
         (raw / path).parent.mkdir(exist_ok=True)
         (raw / path).write_text(text)
+    _commit(raw / "tools")
     return (
-        SourceSpec("tools", str(raw / "tools"), license="MIT"),
+        SourceSpec("tools", str(raw / "tools"), license="MIT", kind="git"),
         SourceSpec("web", str(raw / "web"), license="BSD-3-Clause"),
     )
+
+
+def _commit(folder: Path) -> None:
+    """`tools` is a repository: Grace wrote one of its files, Ada the others."""
+    git(folder, "init", "-q")
+    git(folder, "remote", "add", "origin", "git@github.com:ada/tools.git")
+    git(folder, "add", "contact.py")
+    git(folder, "commit", "-qm", "first", name="Grace Hopper")
+    git(folder, "add", ".")
+    git(folder, "commit", "-qm", "second", name="Ada")
+
+
+def git(folder: Path, *arguments: str, name: str = "Ada") -> None:
+    identity = {"user.name": name, "user.email": f"{name.split()[0].lower()}@tools.example", "commit.gpgsign": "false"}
+    settings = [part for key, value in identity.items() for part in ("-c", f"{key}={value}")]
+    subprocess.run(["git", "-C", folder, *settings, *arguments], check=True, capture_output=True)
 
 
 if __name__ == "__main__":

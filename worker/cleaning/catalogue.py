@@ -284,6 +284,7 @@ CATALOGUE: tuple[Step, ...] = (
         "document. Drops nothing, and keeps no value.",
         source="Li et al. 2023 (StarCoder), section 4; detect-secrets; gitleaks",
         parameters=(Parameter("keep", "names", (), "Kinds that are not replaced: EMAIL, IP_ADDRESS, KEY, PASSWORD."),),
+        version=2,
     ),
     Step(
         "exact_deduplication",
@@ -297,13 +298,14 @@ CATALOGUE: tuple[Step, ...] = (
         "near_deduplication",
         "Near duplicates",
         DATASET,
-        "MinHash over 5-grams of tokens, checked on the whole signature. A row goes if a row that stays resembles it; "
+        "MinHash over 5-grams of tokens, checked on a sketch of both. A row goes if a row that stays resembles it; "
         "which one stays follows the rule for exact duplicates.",
         source=f"Lee et al. 2022; {STARCODER}",
         parameters=(
             Parameter("threshold", "number", 0.7, "The least similarity of a duplicate.", "Jaccard", 0.5, 0.95),
         ),
         reasons={"near-duplicate": Reason("It resembles a document that was kept.", "estimated Jaccard similarity")},
+        version=2,
     ),
     Step(
         "split",

@@ -1,7 +1,7 @@
 """Parts of a finished dataset taken into a new one: their documents are clean, and only meet what is new.
 
 They become shards without a listing: documents, measures and signatures as cleaning would have left them, and no
-dropped rows, which belong to the version that dropped them.
+dropped rows, which belong to the version that dropped them. Datasets of layout 2 and before know no repository and no author.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def adopt(part: Path, target: shard.Shard) -> None:
     """Write the shard's files from a published part. Does nothing where its report is there."""
     if target.report.exists():
         return
-    documents = pq.read_table(part).select(shard.CLEANED.names).cast(shard.CLEANED).combine_chunks()
+    documents = _with_origins(pq.read_table(part)).select(shard.CLEANED.names).cast(shard.CLEANED).combine_chunks()
     batch = documents.to_batches()[0] if len(documents) else pa.RecordBatch.from_pylist([], shard.CLEANED)
     position = pa.array(np.arange(len(documents), dtype=np.int32))
     cleaned = shard.Cleaned(
@@ -46,6 +46,12 @@ def adopt(part: Path, target: shard.Shard) -> None:
         shard.signatures_table(documents, position),
     )
     shard.write(target, cleaned, Funnel())
+
+
+def _with_origins(documents: pa.Table) -> pa.Table:
+    for name in {"repository", "author"} - set(documents.column_names):
+        documents = documents.append_column(name, pa.array([""] * len(documents), pa.string()))
+    return documents
 
 
 def held_out_sources(parts: Sequence[Path]) -> frozenset[str]:

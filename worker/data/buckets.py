@@ -59,9 +59,12 @@ def read_all(paths: Sequence[Path], schema: pa.Schema, low: int = 0, high: int =
 
 def _read_buckets(path: Path, schema: pa.Schema, wanted: range) -> pa.Table:
     with pa.OSFile(str(path)) as source:
-        names = pa.ipc.open_file(source).schema.names
-        options = pa.ipc.IpcReadOptions(included_fields=[names.index(name) for name in schema.names], use_threads=False)
-        file = pa.ipc.open_file(source, options=options)
+        file = pa.ipc.open_file(source)
+        names = file.schema.names
+        if names != schema.names:
+            fields = [names.index(name) for name in schema.names]
+            options = pa.ipc.IpcReadOptions(included_fields=fields, use_threads=False)
+            file = pa.ipc.open_file(source, options=options)
         batches = [file.get_batch(number) for number in wanted]
     table = pa.Table.from_batches(batches) if batches else schema.empty_table()
-    return table.select(schema.names).cast(schema)
+    return table if table.schema.equals(schema) else table.select(schema.names).cast(schema)

@@ -77,6 +77,8 @@ _FAMILIES: dict[Marks, tuple[str, ...]] = {
 _MARKS: dict[str, Marks] = {language: marks for marks, languages in _FAMILIES.items() for language in languages}
 LANGUAGES = frozenset(_MARKS)
 
+# What a byte is part of: marks and quotes belong to what they enclose, a docstring is a comment.
+CODE, COMMENT, STRING = 0, 1, 2
 # Roles of a byte that may begin something, by language.
 _PLAIN, _OPENS, _QUOTE, _RAW_QUOTE = 0, 1, 2, 3
 _MARK_BYTES, _MARKS_EACH = 4, 2
@@ -88,15 +90,32 @@ def comment_share(content: pa.Array, languages: pa.Array) -> npt.NDArray[np.floa
     content: string or large_string without nulls; languages: string, of equal length, null where unknown.
     """
     data, offsets = buffer_of(content)
-    names = tuple(sorted(LANGUAGES))
-    number = {name: index for index, name in enumerate(names)}
-    which = np.array([number.get(name, -1) for name in languages.to_pylist()], np.int64)
+    which, tables = _rows_of(languages)
     comments = np.zeros(len(content), np.int64)
-    _count_comments(data, offsets, which, *_tables(names), comments)
+    _count_comments(data, offsets, which, *tables, comments, np.zeros(0, np.uint8))
     sizes = np.diff(offsets)
     share = comments / np.maximum(sizes, 1)
     share[which < 0] = np.nan
     return np.asarray(share)
+
+
+def kinds_of_bytes(content: pa.Array, languages: pa.Array) -> Bytes:
+    """CODE, COMMENT or STRING for each byte of all documents, one after the other; all CODE where no marks are known.
+
+    content: string or large_string without nulls; languages: string, of equal length, null where unknown.
+    """
+    data, offsets = buffer_of(content)
+    which, tables = _rows_of(languages)
+    kinds = np.zeros(len(data), np.uint8)
+    _count_comments(data, offsets, which, *tables, np.zeros(len(content), np.int64), kinds)
+    return kinds
+
+
+def _rows_of(languages: pa.Array) -> tuple[Ints, tuple[Bytes, Bytes, Bytes, npt.NDArray[np.bool_]]]:
+    """(row of each document's language in the tables, -1 for none; the tables)."""
+    names = tuple(sorted(LANGUAGES))
+    number = {name: index for index, name in enumerate(names)}
+    return np.array([number.get(name, -1) for name in languages.to_pylist()], np.int64), _tables(names)
 
 
 @cache
@@ -201,8 +220,13 @@ def _count_comments(
     lengths: Bytes,
     docstrings: npt.NDArray[np.bool_],
     comments: Ints,
+    kinds: Bytes,
 ) -> None:
-    """comments[row] = bytes of comments of the row, for rows whose `which` is a row of the tables."""
+    """comments[row] = bytes of comments of the row, for rows whose `which` is a row of the tables.
+
+    `kinds` is told COMMENT and STRING of each byte, unless it is empty.
+    """
+    is_told = len(kinds) > 0
     for row in range(len(which)):
         if which[row] < 0:
             continue
@@ -215,13 +239,19 @@ def _count_comments(
             elif role == 1:
                 behind = _after_comment(data, position, start, end, marks[entry], lengths[entry])
                 count += behind - position
+                if is_told:
+                    kinds[position:behind] = 1
                 position = max(behind, position + 1)
             else:
                 triple[:] = data[position]
                 if docstrings[entry] and _is_at(data, position, end, triple, 3):
                     behind = _after(data, position + 3, end, triple, 3)
-                    count += behind - position if _opens_its_line(data, position, start) else 0
-                    position = behind
+                    is_comment = _opens_its_line(data, position, start)
+                    count += behind - position if is_comment else 0
                 else:
-                    position = _after_string(data, position + 1, end, data[position], role == 3)
+                    behind = _after_string(data, position + 1, end, data[position], role == 3)
+                    is_comment = False
+                if is_told:
+                    kinds[position:behind] = 1 if is_comment else 2
+                position = behind
         comments[row] = count

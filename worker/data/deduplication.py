@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -25,13 +26,12 @@ import pyarrow.compute as pc
 from worker.data import buckets
 from worker.data.clusters import THRESHOLD, cluster
 from worker.data.documents import CLUSTERS, FEEDBACK, hash_share
-from worker.data.minhash import PERMUTATIONS
+from worker.data.minhash import BANDS, BINS
 from worker.data.shard import SIGNATURES
 from worker.data.steps.judged import Mask
 
-Ints = npt.NDArray[np.int64]
-ROWS = pa.schema([field for field in SIGNATURES if field.name not in {"signature", "path"}])
-_SIGNED = pa.schema([SIGNATURES.field("id"), SIGNATURES.field("signature")])
+ROWS = pa.schema([field for field in SIGNATURES if field.name not in {"band_keys", "sketch", "path"}])
+_SIGNED = pa.schema([SIGNATURES.field(name) for name in ("id", "band_keys", "sketch")])
 LOST = pa.schema(
     [
         pa.field("id", pa.string()),
@@ -111,29 +111,40 @@ def find_duplicates(rows: pa.Table) -> pa.Table:
 
 
 def _cluster(files: Sequence[Path], left: pa.Table, rules: Rules, scratch: Path) -> pa.Table:
-    """clusters.CLUSTERS of the rows that are left. The signatures lie in a file that is mapped, not in memory."""
+    """clusters.CLUSTERS of the rows that are left. Keys and sketches lie in files that are mapped, not in memory."""
     if len(left) == 0:
-        return cluster(pa.array([], pa.string()), np.zeros((0, PERMUTATIONS), np.uint32), *_no_numbers())
-    signature = np.memmap(scratch / "signatures.bin", np.uint32, "w+", shape=(len(left), PERMUTATIONS))
+        nothing = np.zeros(0, np.int64)
+        return cluster(
+            pa.array([], pa.string()),
+            np.zeros((0, BANDS), np.uint32),
+            np.zeros((0, BINS), np.uint8),
+            nothing,
+            nothing,
+        )
+    keys = np.memmap(scratch / "keys.bin", np.uint32, "w+", shape=(len(left), BANDS))
+    sketches = np.memmap(scratch / "sketches.bin", np.uint8, "w+", shape=(len(left), BINS))
     ids = left["id"].combine_chunks()
     for file in files:
         table = buckets.read(file, _SIGNED)
         rows = pc.index_in(table["id"], ids)
-        is_left = rows.is_valid()
-        packed = table["signature"].filter(is_left).combine_chunks()
-        values = np.frombuffer(packed.buffers()[1] or b"", np.uint32)
-        signature[rows.drop_null().to_numpy()] = values.reshape(-1, PERMUTATIONS)[packed.offset :][: len(packed)]
+        here, is_left = rows.drop_null().to_numpy(), rows.is_valid()
+        keys[here] = _rows_of(table["band_keys"].filter(is_left), np.uint32, BANDS)
+        sketches[here] = _rows_of(table["sketch"].filter(is_left), np.uint8, BINS)
     n_tokens, rank = left["shingle_tokens"].to_numpy(), left["rank"].to_numpy()
     is_first = pc.is_in(left["source"], pa.array(sorted(rules.held_out_sources), pa.string())).to_numpy()
     threshold = rules.threshold if rules.near else THRESHOLD
-    found = cluster(ids, signature, n_tokens, rank, threshold, is_first)
-    del signature
-    (scratch / "signatures.bin").unlink()
+    found = cluster(ids, keys, sketches, n_tokens, rank, threshold, is_first)
+    del keys, sketches
+    for name in ("keys.bin", "sketches.bin"):
+        (scratch / name).unlink()
     return found
 
 
-def _no_numbers() -> tuple[Ints, Ints]:
-    return np.zeros(0, np.int64), np.zeros(0, np.int64)
+def _rows_of(column: pa.ChunkedArray, kind: type[np.generic], width: int) -> npt.NDArray[Any]:
+    """Values of a fixed number of bytes as rows of a matrix."""
+    packed = column.combine_chunks()
+    values = np.frombuffer(packed.buffers()[1] or b"", kind)
+    return values.reshape(-1, width)[packed.offset :][: len(packed)]
 
 
 def _resembling(left: pa.Table, alike: pa.Table, rules: Rules) -> tuple[pa.Table, pa.Table]:

@@ -35,6 +35,7 @@ SPAN = pa.struct(
 )
 
 # `tokens`: lexical, as worker.data.lines counts them. `changes`: what steps changed, as step:what -> how often.
+# `repository` and `author`, "" where their source does not say: by them somebody finds and takes back what is theirs.
 DOCUMENT = pa.schema(
     [
         pa.field("id", pa.string(), nullable=False),
@@ -50,6 +51,8 @@ DOCUMENT = pa.schema(
         pa.field("tokens", pa.int64(), nullable=False),
         pa.field("changes", pa.map_(pa.string(), pa.int64())),
         pa.field("redaction_spans", pa.list_(SPAN)),
+        pa.field("repository", pa.string(), nullable=False),
+        pa.field("author", pa.string(), nullable=False),
     ]
 )
 
@@ -101,6 +104,8 @@ DROPPED = pa.schema(
         pa.field("measured", pa.float64()),
         pa.field("detail", pa.string()),
         pa.field("excerpt", pa.string()),
+        pa.field("repository", pa.string(), nullable=False),
+        pa.field("author", pa.string(), nullable=False),
     ]
 )
 
@@ -111,7 +116,18 @@ WRITER_OPTIONS: dict[str, Any] = {
     "compression": "zstd",
     "compression_level": 3,
     "data_page_version": "1.0",
-    "use_dictionary": ["source", "language", "license", "split", "step", "reason", "outcome", "cluster"],
+    "use_dictionary": [
+        "source",
+        "language",
+        "license",
+        "split",
+        "step",
+        "reason",
+        "outcome",
+        "cluster",
+        "repository",
+        "author",
+    ],
     "write_statistics": True,
     "store_schema": True,
     "write_batch_size": 1024,

@@ -1,10 +1,10 @@
 """export_feedback: accepted completions become documents, so that what people kept is trained on next.
 
-`rows.jsonl` has one object a line: id, language, prompt, completion, suffix, accepted, at, deployment,
-model_version. A document is what stood in the editor after Tab: prompt + completion + suffix. Its source is
-"feedback", its path names the model version and the completion. The steps, thresholds, split and layout are those of
-ingest_dataset; with a base, its recipe is used and its documents are part of the new version, so that one dataset is
-trained on. Text that the base holds already is a duplicate.
+`rows.jsonl` has one object a line: id, language, prompt, completion, suffix, accepted, at, deployment, model_version,
+author (who asked for the completion, "" where nobody signed in). A document is what stood in the editor after Tab: prompt
++ completion + suffix. Its source is "feedback", its path names the model version and the completion. The steps,
+thresholds, split and layout are those of ingest_dataset; with a base, its recipe is used and its documents are part of
+the new version, so that one dataset is trained on. Text that the base holds already is a duplicate.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from worker.events import MessageLogged
 from worker.failures import StageFailure
 from worker.specs import ExportFeedback, IngestRecipe
 
-VERSION = "2"
+VERSION = "3"
 SOURCE = FEEDBACK
 ROWS_AT_ONCE = 1_000
 # The people of the installation wrote these texts; no licence of others is claimed for them.
@@ -144,7 +144,8 @@ def _document(line: bytes, number: int) -> dict[str, Any]:
         verdict = None if row["accepted"] is True else "not-accepted"
     except (ValueError, KeyError, TypeError, AttributeError):
         return _row(f"line-{number}", b"", "bad-row") | {"size_bytes": len(line), "line": number}
-    return _row(path, text.encode("utf-8", "surrogatepass"), verdict)
+    author = row.get("author")
+    return _row(path, text.encode("utf-8", "surrogatepass"), verdict, author if isinstance(author, str) else "")
 
 
 def _once(row: dict[str, Any], known: set[str]) -> dict[str, Any]:
@@ -155,7 +156,7 @@ def _once(row: dict[str, Any], known: set[str]) -> dict[str, Any]:
     return row
 
 
-def _row(path: str, raw: bytes, verdict: str | None) -> dict[str, Any]:
+def _row(path: str, raw: bytes, verdict: str | None, author: str = "") -> dict[str, Any]:
     path = path.encode("utf-8", "backslashreplace").decode()
     return {
         "id": document_id(SOURCE, path, raw),
@@ -166,8 +167,8 @@ def _row(path: str, raw: bytes, verdict: str | None) -> dict[str, Any]:
         "content_sha": content_sha(raw),
         "language": None,
         "license": LICENSE,
-        "repository": None,
-        "author": None,
+        "repository": "",
+        "author": author,
         "verdict": verdict,
         "line": None,
     }

@@ -55,6 +55,14 @@ class Funnel:
         """The steps in the order they run."""
         return [{"step": step.name, **self.steps[step.name]} for step in CATALOGUE if step.name in self.steps]
 
+    def to_metrics(self) -> dict[str, float]:
+        """What the page of a version in the making shows: rows in and lost by step."""
+        found = {}
+        for name, counts in self.steps.items():
+            found[f"funnel/{name}/rows_in"] = float(counts["rows_in"])
+            found[f"funnel/{name}/rows_lost"] = float(counts["rows_in"] - counts["rows_out"])
+        return found
+
     def rows_by_reason(self) -> dict[str, int]:
         """Most rows first."""
         rows = {code: _total(by_language)["rows"] for code, by_language in self.reasons.items()}

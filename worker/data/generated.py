@@ -10,15 +10,17 @@ published source (worker.data.generated_rules). Vendored rules are linguist's as
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterator
 from functools import cache
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import re2
 
 from worker.data.generated_rules import RULES, Rule, Where
+from worker.data.kernels import kernel
+from worker.data.lines import NEWLINE, Bytes, Ints, buffer_of
 from worker.data.patterns import PatternSet
 
 KINDS = ("generated", "minified", "vendored")
@@ -26,38 +28,33 @@ KINDS = ("generated", "minified", "vendored")
 HEAD_LINES, TAIL_LINES = 41, 2
 
 
-def generated_by(path: str, content: bytes, kinds: Collection[str] = KINDS) -> Rule | None:
-    """The first rule that this file meets, or None. `path` is relative to its repository's root."""
-    chosen = _chosen(frozenset(kinds), frozenset())
-    found = _first(chosen, path)
-    return found if found is not None else _first_of_content(chosen, path, content)
-
-
 def by_path(paths: pa.Array, kinds: Collection[str] = KINDS, without: Collection[str] = ()) -> pa.Array:
     """paths (string) -> name of the first rule each meets by its path alone (string, null for none).
 
-    `without` names rules to leave out. One search with all patterns finds the few candidates; those are asked again
-    rule by rule (joined patterns cost too much over content, but paths are short).
+    `without` names rules to leave out.
     """
     rules = [rule for rule in _chosen(frozenset(kinds), frozenset(without)) if not rule.needs_content]
     if not rules:
         return pa.nulls(len(paths), pa.string())
-    together = "|".join(f"(?:{rule.path})" for rule in rules)
-    is_candidate = pc.match_substring_regex(paths, together).to_pylist()
-    names = [
-        _name(_first(rules, path.as_py())) if candidate else None
-        for path, candidate in zip(paths, is_candidate, strict=True)
-    ]
-    return pa.array(names, pa.string())
+    patterns = _paths(tuple(rules))
+    found = (patterns.hits(path.encode()) for path in paths.to_pylist())
+    return pa.array([rules[numbers[0]].name if numbers else None for numbers in found], pa.string())
 
 
 def by_content(
     paths: pa.Array, content: pa.Array, kinds: Collection[str] = KINDS, without: Collection[str] = ()
 ) -> pa.Array:
-    """(paths, content: large_string or large_binary) -> name of the first rule met by content (string, null)."""
-    rules = _chosen(frozenset(kinds), frozenset(without))
-    bodies = content.cast(pa.large_binary()).to_pylist()
-    names = [_name(_first_of_content(rules, path, body)) for path, body in zip(paths.to_pylist(), bodies, strict=True)]
+    """(paths, content: large_string or large_binary) -> name of the first rule met by content (string, null).
+
+    The ends of every file are scanned once with all patterns; only of the few files that may meet a rule is it asked.
+    """
+    chosen = frozenset(kinds), frozenset(without)
+    names: list[str | None] = []
+    for row, (path, found) in enumerate(zip(paths.to_pylist(), _found_in_windows(content), strict=True)):
+        possible = _over_content(*chosen, _extension(path))
+        rules = [rule for rule, needed in possible if found.issuperset(needed)]
+        body = content[row].as_buffer().to_pybytes() if rules else b""
+        names.append(next((rule.name for rule in rules if _holds(rule, path, body)), None))
     return pa.array(names, pa.string())
 
 
@@ -69,40 +66,57 @@ def _chosen(kinds: frozenset[str], without: frozenset[str]) -> tuple[Rule, ...]:
     return tuple(rule for rule in RULES if rule.kind in kinds and rule.name not in without)
 
 
-def _first(rules: Iterable[Rule], path: str) -> Rule | None:
-    name = path.encode()
-    return next(
-        (rule for rule in rules if not rule.needs_content and _compiled(rule.path).search(name) is not None), None
-    )
-
-
-def _first_of_content(rules: tuple[Rule, ...], path: str, content: bytes) -> Rule | None:
-    candidates = _for_extension(rules, _extension(path))
-    head, tail = content.split(b"\n", HEAD_LINES)[:HEAD_LINES], content.rsplit(b"\n", TAIL_LINES)[-TAIL_LINES:]
-    window = b"\n".join((*head, *tail))
-    found = frozenset(_windowed().hits(window))
-    return next((rule for rule in candidates if _holds(rule, path, content, head, tail, found)), None)
+@cache
+def _paths(rules: tuple[Rule, ...]) -> PatternSet:
+    return PatternSet([f"(?m){rule.path}" for rule in rules])
 
 
 @cache
-def _for_extension(rules: tuple[Rule, ...], extension: str) -> tuple[Rule, ...]:
-    """Rules over content that a file with this extension (with its dot, as written) can meet."""
+def _over_content(
+    kinds: frozenset[str], without: frozenset[str], extension: str
+) -> tuple[tuple[Rule, frozenset[int]], ...]:
+    """Rules over content that a file with this extension (with its dot, as written) can meet, each with the numbers of
+    the patterns that must occur in its windows.
+    """
     return tuple(
-        rule
-        for rule in rules
+        (rule, frozenset(_patterns().index(where.pattern) for where in rule.where if where.first is not None))
+        for rule in _chosen(kinds, without)
         if rule.needs_content and (not rule.extensions or {extension, extension.lower()} & set(rule.extensions))
     )
 
 
-def _holds(
-    rule: Rule, path: str, content: bytes, head: Sequence[bytes], tail: Sequence[bytes], found: frozenset[int]
-) -> bool:
-    """`found`: numbers of the patterns that occur anywhere in head and tail; few do, and only those are looked for."""
-    if not found.issuperset(_numbers(rule)):
-        return False
+def _found_in_windows(content: pa.Array) -> Iterator[frozenset[int]]:
+    """For each document the numbers of the patterns that occur in its head or tail."""
+    data, offsets = buffer_of(content)
+    bounds = np.empty((len(content), 4), np.int64)
+    _find_windows(data, offsets, bounds)
+    text, patterns = data.data, _windowed()
+    for start, head, tail, end in bounds.tolist():
+        yield frozenset(patterns.hits(b"".join((text[start:head], text[tail:end]))))
+
+
+@kernel
+def _find_windows(data: Bytes, offsets: Ints, bounds: Ints) -> None:
+    """bounds[row] = where its head starts and ends, where its tail does; they do not overlap."""
+    for row in range(len(bounds)):
+        start, end = offsets[row], offsets[row + 1]
+        head, newlines = start, 0
+        while head < end and newlines < HEAD_LINES:
+            newlines += data[head] == NEWLINE
+            head += 1
+        tail, newlines = end, 0
+        while tail > head:
+            newlines += data[tail - 1] == NEWLINE
+            if newlines == TAIL_LINES:
+                break
+            tail -= 1
+        bounds[row, 0], bounds[row, 1], bounds[row, 2], bounds[row, 3] = start, head, tail, end
+
+
+def _holds(rule: Rule, path: str, content: bytes) -> bool:
     if rule.path and _compiled(rule.path).search(path.encode()) is None:
         return False
-    if not all(_compiled(where.pattern).search(_window(where, content, head, tail)) for where in rule.where):
+    if not all(_compiled(where.pattern).search(_window(where, content)) for where in rule.where):
         return False
     return rule.check is None or rule.check(content)
 
@@ -118,26 +132,18 @@ def _windowed() -> PatternSet:
     return PatternSet([f"(?m){pattern}" for pattern in _patterns()])
 
 
-@cache
-def _numbers(rule: Rule) -> frozenset[int]:
-    return frozenset(_patterns().index(where.pattern) for where in rule.where if where.first is not None)
-
-
-def _window(where: Where, content: bytes, head: Sequence[bytes], tail: Sequence[bytes]) -> bytes:
+def _window(where: Where, content: bytes) -> bytes:
     if where.first is None:
         return content
-    lines = tail if where.first < 0 else head
-    return b"\n".join(lines[where.first : where.last])
+    if where.first < 0:
+        return b"\n".join(content.rsplit(b"\n", TAIL_LINES)[-TAIL_LINES:][where.first : where.last])
+    return b"\n".join(content.split(b"\n", HEAD_LINES)[:HEAD_LINES][where.first : where.last])
 
 
 def _extension(path: str) -> str:
     name = path.rpartition("/")[2]
     stem, dot, extension = name.rpartition(".")
     return dot + extension if stem else ""
-
-
-def _name(rule: Rule | None) -> str | None:
-    return None if rule is None else rule.name
 
 
 @cache

@@ -52,6 +52,8 @@ class Rule:
 def _mean_line_is_long(content: bytes) -> bool:
     """linguist: more than 110 characters a line on average, newlines not counted, rounded down."""
     lines = content.count(b"\n") + 1
+    if (len(content) - (lines - 1)) // lines <= 110:  # it has no more characters than bytes: no need to decode it
+        return False
     characters = len(content.decode("utf-8", "replace")) - (lines - 1)
     return characters // lines > 110
 

@@ -32,7 +32,7 @@ from worker.data import buckets, engine, preview, shard
 from worker.data.documents import DROPPED, HELD_OUT, hash_share
 from worker.data.engine import map_tasks
 from worker.data.funnel import Funnel, add_up
-from worker.data.kept import Kept
+from worker.data.kept import Kept, days_kept
 from worker.data.languages import named
 from worker.data.limits import give_back_memory, no_more_than, telling_ends
 from worker.data.lines import BINS, log_histogram
@@ -40,11 +40,12 @@ from worker.data.publish import Cleaned, publish, report_reasons
 from worker.data.sources import open_source, tabulate
 from worker.data.steps import CONTENT, FILES, Planned, planned
 from worker.data.steps.judged import Judged, judged
-from worker.events import MessageLogged
+from worker.events import MessageLogged, MetricsLogged
 from worker.failures import StageFailure
 from worker.specs import IngestDataset, IngestRecipe, SourceSpec
 
-VERSION = "2"
+VERSION = "3"
+FUNNELS_TOLD = 20
 
 
 @dataclass
@@ -92,11 +93,13 @@ def _run(spec: IngestDataset, context: Context) -> Outcome:
     listed = list_files(spec, context.work, funnel)
     if listed.empty:  # a slip of the person who named them; better said before the work than after
         _refuse(listed.empty, funnel, context)
-    terms = terms_of(spec, context.work / "sources", Kept(context.storage_url))
+    kept = Kept(context.storage_url)
+    terms = terms_of(spec, context.work / "sources", kept)
     n_files = len(listed.listing)
     shards = shard.cut(listed.listing, context.work / "shards", VERSION, terms)
     listed.listing = listed.listing.slice(0, 0)  # a million rows are of no use from here on
-    _clean(shards, terms, n_files, context)
+    _clean(shards, terms, n_files, funnel, context)
+    _evict(kept, context)
     cleaned = Cleaned(shards, listed.dropped, add_up([funnel, *(item.funnel() for item in shards)]), listed.seen)
     outcome = _publish(cleaned, spec, context)
     return replace(outcome, summary={**outcome.summary, "read": listed.sources, "engine": machines})
@@ -209,16 +212,33 @@ class CleanTask:
         give_back_memory()
 
 
-def _clean(shards: Sequence[shard.Shard], terms: shard.Terms, n_files: int, context: Context) -> None:
-    """Finished shards of an earlier attempt are passed over quickly: their reports are there."""
+def _clean(shards: Sequence[shard.Shard], terms: shard.Terms, n_files: int, before: Funnel, context: Context) -> None:
+    """Finished shards of an earlier attempt are passed over quickly: their reports are there.
+
+    The funnel so far, which starts with what the listing lost (`before`), is told at most FUNNELS_TOLD times.
+    """
     context.enter("clean files")
     n_in = {item.key: pq.read_metadata(item.listing).num_rows for item in shards}
-    done = n_done = 0
+    done = n_done = n_told = 0
+    so_far = add_up([before])
     for key in map_tasks(CleanTask(context.work / "shards", terms), list(n_in), context.stop_file):
         done, n_done = done + n_in[key], n_done + 1
         context.progress(done, n_files, "files")
+        so_far.add(shard.Shard(context.work / "shards", key).funnel())
+        if n_done * FUNNELS_TOLD // len(n_in) > n_told:
+            n_told = n_done * FUNNELS_TOLD // len(n_in)
+            context.reporter.report(MetricsLogged(done, so_far.to_metrics()))
     if n_done < len(n_in):
         raise Stopped(f"stopped after {done} of {n_files} files; {n_done} of {len(n_in)} shards are kept")
+
+
+def _evict(kept: Kept, context: Context) -> None:
+    """Once this job's own shards are marked as used."""
+    days = days_kept()
+    n_shards, n_bytes = kept.evict(days)
+    if n_shards:
+        said = f"removed {n_shards} kept shards, {n_bytes:,} bytes, that no ingest had used for {days:g} days"
+        context.reporter.report(MessageLogged(said))
 
 
 def _publish(cleaned: Cleaned, spec: IngestDataset, context: Context) -> Outcome:

@@ -9,8 +9,8 @@ The list is a text file, one rule a line:
     author: ada@example.org    a name or an address, whatever its case
 
 In patterns `*` stands for any characters, "/" too, `?` for one, and [...] for one of several. Repositories and paths
-mind their case. Modelled on The Stack's opt-out process (Kocetkov et al. 2022, arXiv:2211.15533, section 3), which goes by
-repository and owner: `repo: owner/*`.
+mind their case; an address of a repository means its name (worker.sources.repository_name). Modelled on The Stack's
+opt-out process (Kocetkov et al. 2022, arXiv:2211.15533, section 3), which goes by repository and owner: `repo: owner/*`.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fnmatch import translate
 from functools import cached_property
+
+from worker.sources import repository_name
 
 KINDS = ("repo", "path", "author")
 
@@ -44,7 +46,7 @@ class OptOuts:
         """The first rule that covers a row, as a line of the list, or None.
 
         `repositories`: every name the row goes by: its repository and its source. `author`: `Name <address>`, either
-        part, or None.
+        part, several of them with semicolons between, or None.
         """
         names = [name for name in repositories if name]
         for pattern, rule in self._repositories:
@@ -58,7 +60,7 @@ class OptOuts:
 
     @cached_property
     def _repositories(self) -> list[tuple[str, re.Pattern[str]]]:
-        return [(pattern, _compiled(pattern)) for pattern in self.repositories]
+        return [(pattern, _compiled(repository_name(pattern))) for pattern in self.repositories]
 
     @cached_property
     def _paths(self) -> list[tuple[str, re.Pattern[str] | None, re.Pattern[str]]]:
@@ -66,7 +68,7 @@ class OptOuts:
 
     @cached_property
     def _authors(self) -> frozenset[str]:
-        return frozenset(author.strip().casefold() for author in self.authors)
+        return frozenset(_plain(author) for author in self.authors)
 
 
 def read_opt_outs(text: str) -> OptOuts:
@@ -99,7 +101,7 @@ def _problem(kind: str, colon: str, pattern: str) -> str | None:
 
 def _path_rule(pattern: str) -> tuple[re.Pattern[str] | None, re.Pattern[str]]:
     where, colon, path = pattern.partition(":")
-    return (_compiled(where), _compiled(path)) if colon else (None, _compiled(pattern))
+    return (_compiled(repository_name(where)), _compiled(path)) if colon else (None, _compiled(pattern))
 
 
 def _compiled(pattern: str) -> re.Pattern[str]:
@@ -109,9 +111,15 @@ def _compiled(pattern: str) -> re.Pattern[str]:
 _ADDRESS = re.compile(r"^(.*?)\s*<([^<>]*)>$")
 
 
-def _names_of(author: str) -> frozenset[str]:
-    """`Ada L <ada@example.org>` -> itself, the name and the address."""
-    author = author.strip()
-    match = _ADDRESS.match(author)
-    names = {author, *(match.groups() if match else ())} - {""}
-    return frozenset(name.strip().casefold() for name in names)
+def _names_of(authors: str) -> frozenset[str]:
+    """`Ada L <ada@example.org>` -> itself, the name and the address; of several authors those of each."""
+    names: set[str] = set()
+    for author in authors.split(";"):
+        match = _ADDRESS.match(author.strip())
+        names |= {author, *(match.groups() if match else ())}
+    return frozenset(_plain(name) for name in names if name.strip())
+
+
+def _plain(name: str) -> str:
+    """Whatever its case, letter by letter: as the control plane's database compares, which looks for an author's rows."""
+    return "".join(letter.lower()[0] for letter in name.strip())

@@ -4,7 +4,8 @@ A thread that waits for its process lets the others run, so as many files are pa
 one process the parser's interpreter lock allows one); and a file on which the parser crashes, runs for ever or takes
 all memory costs that process, not the job.
 
-    request   "<language> <bytes>\\n" and the bytes        reply   "<share>\\n", or "too complex: <why>\\n"
+    request   "share <language> <bytes>\\n" and the bytes        reply   "<share>\\n", or "too complex: <why>\\n"
+    request   "types <language> <bytes>\\n" and the bytes        reply   names of nodes with blanks between, or the same
 
 The process ends with its input, so also when the job is killed. It imports neither the engine nor any kernel: 0.1 s
 and 30 MB.
@@ -23,6 +24,7 @@ from typing import BinaryIO
 
 from worker.data.syntax import GRAMMARS, TooComplex
 from worker.data.syntax import error_share as error_share_here
+from worker.data.syntax import node_types as node_types_here
 
 # A tree takes some twenty times its file.
 MEMORY_BYTES = 2 << 30
@@ -34,12 +36,19 @@ _TOO_COMPLEX = "too complex: "
 
 def error_share(content: bytes, language: str) -> float | None:
     """As worker.data.syntax.error_share, in the calling thread's process. Raises TooComplex after a crash too."""
-    if language not in GRAMMARS:
-        return None
+    return None if language not in GRAMMARS else _process().error_share(content, language)
+
+
+def node_types(content: bytes, language: str) -> list[str] | None:
+    """As worker.data.syntax.node_types, in the calling thread's process. Raises TooComplex after a crash too."""
+    return None if language not in GRAMMARS else _process().node_types(content, language)
+
+
+def _process() -> ParseProcess:
     if not hasattr(_LOCAL, "process"):
         _LOCAL.process = ParseProcess()
     process: ParseProcess = _LOCAL.process
-    return process.error_share(content, language)
+    return process
 
 
 class ParseProcess:
@@ -50,12 +59,19 @@ class ParseProcess:
 
     def error_share(self, content: bytes, language: str) -> float | None:
         """Share of bytes within syntax errors; `language` has a grammar. Raises TooComplex."""
-        reply = self._ask(f"{language} {len(content)}\n".encode() + content)
+        return float(self._answer("share", content, language))
+
+    def node_types(self, content: bytes, language: str) -> list[str]:
+        """Of its syntax tree; `language` has a grammar. Raises TooComplex."""
+        return self._answer("types", content, language).split()
+
+    def _answer(self, question: str, content: bytes, language: str) -> str:
+        reply = self._ask(f"{question} {language} {len(content)}\n".encode() + content)
         if not reply.endswith("\n"):
             raise TooComplex(self._end())
         if reply.startswith(_TOO_COMPLEX):
             raise TooComplex(reply.removeprefix(_TOO_COMPLEX).strip())
-        return float(reply)
+        return reply
 
     def close(self) -> None:
         if self._child is not None:
@@ -92,17 +108,20 @@ def _start() -> subprocess.Popen[bytes]:
 def serve(requests: BinaryIO, replies: BinaryIO) -> None:
     """Answer requests until they end."""
     while header := requests.readline():
-        language, size = header.decode().rsplit(" ", 1)
+        question, _, rest = header.decode().partition(" ")
+        language, size = rest.rsplit(" ", 1)
         content = requests.read(int(size))
         signal.setitimer(signal.ITIMER_PROF, SECONDS_PER_FILE)  # SIGPROF ends the process
-        reply = _answer(content, language)
+        reply = _answer(question, content, language)
         signal.setitimer(signal.ITIMER_PROF, 0)
         replies.write(f"{reply}\n".encode())
         replies.flush()
 
 
-def _answer(content: bytes, language: str) -> str:
+def _answer(question: str, content: bytes, language: str) -> str:
     try:
+        if question == "types":
+            return " ".join(node_types_here(content, language) or ())
         return str(error_share_here(content, language))
     except TooComplex as error:
         return f"{_TOO_COMPLEX}{error}"

@@ -19,6 +19,7 @@ from typing import Any
 from worker.context import Context, Outcome
 from worker.data.redaction import redact
 from worker.data.sources import Found, Reader, open_source
+from worker.data.sources.delta_spark import SparkTable
 from worker.data.sources.tables import TableReader
 from worker.failures import StageFailure
 from worker.specs import SourceSpec
@@ -46,7 +47,7 @@ def preview(spec: SourceSpec, n_rows: int, context: Context) -> Outcome:
 
 
 def _table_of(reader: Reader) -> dict[str, Any] | None:
-    if not isinstance(reader, TableReader):
+    if not isinstance(reader, (TableReader, SparkTable)):
         return None
     described = reader.describe()
     mapped = described.mapped

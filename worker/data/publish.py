@@ -43,10 +43,11 @@ from worker.data.funnel import Funnel, total_bytes
 from worker.data.limits import give_back_memory
 from worker.data.shard import EXAMPLES_PER_REASON, Shard
 from worker.data.steps import DATASET, planned
+from worker.events import MetricsLogged
 from worker.manifest import write_atomically
 from worker.specs import IngestRecipe
 
-LAYOUT = 2
+LAYOUT = 3
 # As DuckDB reads them: one row group is what one thread scans at a time.
 MEASURES_PER_GROUP = 122_880
 DROPPED_PER_GROUP = 20_000
@@ -68,6 +69,7 @@ def publish(cleaned: Cleaned, recipe: IngestRecipe, held_out_sources: frozenset[
     rules = rules_of(recipe, held_out_sources)
     decisions = decide([shard.signatures for shard in cleaned.shards], rules, context.work)
     kept_bytes = _book(decisions, cleaned.funnel)
+    context.reporter.report(MetricsLogged(1 + sum(cleaned.seen), cleaned.funnel.to_metrics()))
     plan = _plan(cleaned, decisions, recipe, rules, parts.n_parts(kept_bytes), context.work)
     _write_parts(plan, context)
     return _assemble(plan, decisions.clusters, cleaned, recipe, context)

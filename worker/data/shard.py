@@ -7,7 +7,7 @@ report is, the work is done:
     <key>.documents     what the steps let through (worker.data.buckets)
     <key>.measures      a row for every file that was decoded
     <key>.dropped       the rows that went no further
-    <key>.signatures    ids, hashes and MinHash signatures of the documents: all that deduplication reads
+    <key>.signatures    ids, hashes and MinHash sketches of the documents: all that deduplication reads
     <key>.json          its funnel
 
 What a task needs of memory is bounded by SHARD_BYTES and does not grow with the source.
@@ -22,8 +22,10 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -33,7 +35,7 @@ from worker.data import buckets
 from worker.data.documents import DOCUMENT, DROPPED, KEPT, MEASURES, content_sha, named_id, write_parquet
 from worker.data.funnel import Funnel
 from worker.data.kept import Kept
-from worker.data.minhash import PERMUTATIONS, signatures
+from worker.data.minhash import BANDS, BINS, band_keys, signatures
 from worker.data.redaction import redact
 from worker.data.sources import open_source
 from worker.data.steps import Judged, Planned, split_by_reason
@@ -42,8 +44,8 @@ from worker.data.steps.text import measures_of, with_measures
 from worker.manifest import write_atomically
 from worker.specs import SourceSpec
 
-LAYOUT = 2
-SHARD_FILES = 1_000
+LAYOUT = 4
+SHARD_FILES = 4_000
 SHARD_BYTES = 16_000_000
 EXAMPLES_PER_REASON = 5
 EXCERPT_CHARACTERS = 300
@@ -81,7 +83,8 @@ SIGNATURES = pa.schema(
         pa.field("size_bytes", pa.int64(), nullable=False),
         pa.field("content_sha", pa.string(), nullable=False),
         pa.field("shingle_tokens", pa.int64(), nullable=False),
-        pa.field("signature", pa.binary(PERMUTATIONS * 4), nullable=False),
+        pa.field("band_keys", pa.binary(BANDS * 4), nullable=False),
+        pa.field("sketch", pa.binary(BINS), nullable=False),
     ]
 )
 
@@ -344,12 +347,16 @@ def _changes(batch: pa.RecordBatch) -> list[list[tuple[str, int]] | None]:
 def signatures_table(documents: pa.Table, position: pa.Array) -> pa.Table:
     content = documents["content"].combine_chunks()
     found = signatures(content.chunk(0) if isinstance(content, pa.ChunkedArray) else content)
-    packed = pa.Array.from_buffers(
-        SIGNATURES.field("signature").type, len(documents), [None, pa.py_buffer(np.ascontiguousarray(found.signature))]
-    )
     columns = {name: documents[name] for name in ("id", "source", "path", "language", "size_bytes", "content_sha")}
-    columns |= {"position": position, "shingle_tokens": pa.array(found.n_tokens), "signature": packed}
+    columns |= {"position": position, "shingle_tokens": pa.array(found.n_tokens)}
+    columns |= {"band_keys": _packed(band_keys(found.signature)), "sketch": _packed(found.sketch)}
     return pa.table({name: columns[name] for name in SIGNATURES.names}).cast(SIGNATURES)
+
+
+def _packed(rows: npt.NDArray[Any]) -> pa.Array:
+    """A matrix as one value of bytes a row."""
+    width = rows.shape[1] * rows.itemsize
+    return pa.Array.from_buffers(pa.binary(width), len(rows), [None, pa.py_buffer(np.ascontiguousarray(rows))])
 
 
 def _pieces(listing: pa.Table) -> Iterator[pa.Table]:

@@ -52,8 +52,9 @@ def reasons(outcome) -> dict[str, int]:
 
 
 def test_an_accepted_completion_is_what_stood_in_the_editor(export):
-    (document,) = rows_of(export([row(1)]))
+    (document,) = rows_of(export([row(1, author="ada")]))
     assert document["content"] == "def area_1(width, height):\n    return width * height\n"
+    assert (document["repository"], document["author"]) == ("", "ada")
     assert (document["source"], document["path"], document["language"]) == ("feedback", "tiny-v1/c1.py", "Python")
 
 
@@ -104,6 +105,14 @@ def test_exporting_again_onto_the_last_export_repeats_nothing(export, tmp_path, 
     outcome = export([row(1), row(2), row(3)], ArtifactRef(str(folder), "unused"))
     assert outcome.counts["documents"] == 3
     assert reasons(outcome) == {"repeated-row": 2}
+
+
+def test_a_base_made_before_rows_carried_their_author_carries_over(export, tmp_path):
+    folder = export([row(1)]).outputs["dataset"].rename(tmp_path / "first")
+    for part in (folder / "data").iterdir():
+        pq.write_table(pq.read_table(part).drop_columns(["repository", "author"]), part)
+    outcome = export([row(2, author="grace")], ArtifactRef(str(folder), "unused"))
+    assert {r["path"]: r["author"] for r in rows_of(outcome)} == {"tiny-v1/c1.py": "", "tiny-v1/c2.py": "grace"}
 
 
 @pytest.mark.parametrize("rows", [[], [row(1, accepted=False)]])

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 
 from tests.worker.data.near_copies import WAYS, real_sources, similarity
-from worker.data.minhash import BANDS, PERMUTATIONS, band_keys, signatures
+from worker.data.minhash import BANDS, BINS, PERMUTATIONS, band_keys, signatures
 
 TEXT = "def add(first, second):\n    total = first + second\n    return total\n"
 
@@ -28,8 +28,9 @@ def estimated(one: str, other: str) -> float:
 def test_shapes_and_types():
     found = of(TEXT, "")
     assert (found.signature.shape, found.signature.dtype) == ((2, PERMUTATIONS), np.uint32)
-    keys = [band_keys(found.signature, band) for band in range(BANDS)]
-    assert {(of_band.shape, of_band.dtype) for of_band in keys} == {((2,), np.dtype(np.uint64))}
+    assert (found.sketch.shape, found.sketch.dtype) == ((2, BINS), np.uint8)
+    keys = band_keys(found.signature)
+    assert (keys.shape, keys.dtype) == ((2, BANDS), np.uint32)
     assert found.n_tokens.tolist() == [9, 0]
 
 
@@ -49,25 +50,37 @@ def test_the_order_of_tokens_counts():
     assert estimated("one two three four five six", "six five four three two one") == 0
 
 
-def test_a_document_of_fewer_than_five_tokens_has_an_empty_signature():
+def test_a_document_of_fewer_than_five_tokens_has_an_empty_signature_and_sketch():
     assert (of("a b c d").signature == 0xFFFFFFFF).all()
+    assert not of("a b c d").sketch.any()
     assert (of("a b c d e").signature != 0xFFFFFFFF).any()
+    assert np.count_nonzero(of("a b c d e").sketch) == 1
+
+
+def test_a_band_has_a_key_of_its_own_values_only():
+    signature = of(*real_sources(1, seed=5)).signature
+    other = signature.copy()
+    other[0, 7] += 1  # of the second band
+    assert (band_keys(signature) != band_keys(other)).nonzero()[1].tolist() == [1]
 
 
 def test_a_document_has_the_same_signature_alone_in_a_slice_and_in_company():
     texts = real_sources(6, seed=1)
-    together = of(*texts).signature
-    assert (together == np.concatenate([of(text).signature for text in texts])).all()
-    assert (signatures(pa.array(["x", *texts, "y"])[1:-1]).signature == together).all()
+    together, sliced = of(*texts), signatures(pa.array(["x", *texts, "y"])[1:-1])
+    for name in ("signature", "sketch"):
+        alone = np.concatenate([getattr(of(text), name) for text in texts])
+        assert (getattr(together, name) == alone).all()
+        assert (getattr(sliced, name) == alone).all()
 
 
 def test_signatures_are_what_they_were_in_every_release():
     """A change here makes stored signatures useless: raise minhash.VERSION with it."""
-    digest = hashlib.sha256(of(TEXT * 3, "naïve café 日本 one two three four").signature.tobytes()).hexdigest()
-    assert digest[:16] == "203180db8a53599c"
+    found = of(TEXT * 3, "naïve café 日本 one two three four")
+    digest = hashlib.sha256(found.signature.tobytes() + found.sketch.tobytes()).hexdigest()
+    assert digest[:16] == "e40b0eb5214bb408"
 
 
-def test_estimates_are_unbiased_and_as_precise_as_126_permutations_allow():
+def test_estimates_are_unbiased_and_as_precise_as_125_permutations_allow():
     rng = random.Random(2)
     texts = real_sources(60, seed=2)
     copies = [WAYS[i % len(WAYS)](text, rng) for i, text in enumerate(texts)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from worker.data.opt_outs import OptOutError, read_opt_outs
+from worker.sources import repository_name
 
 LIST = """
 # asked on 3 May
@@ -31,6 +32,7 @@ author: Grace Hopper
         ([None], "a.py", "Ada L <ada@example.org>", "author: ada@example.org"),
         ([None], "a.py", "grace hopper <x@y.z>", "author: grace hopper"),
         ([None], "a.py", "Ada", None),
+        ([None], "a.py", "Eve <e@v.e>; ADA@EXAMPLE.ORG", "author: ada@example.org"),
     ],
 )
 def test_rule_for(names, path, author, rule):
@@ -50,3 +52,22 @@ def test_every_wrong_line_is_named():
 
 def test_an_empty_list_covers_nobody():
     assert read_opt_outs("\n# nobody yet\n").rule_for(["a/b"], "a.py", "Ada") is None
+
+
+@pytest.mark.parametrize(
+    ("written", "name"),
+    [
+        ("ada/tool", "ada/tool"),
+        ("https://github.com/ada/tool", "ada/tool"),
+        ("git+https://www.github.com/ada/tool.git#readme", "ada/tool"),
+        ("git@github.com:ada/tool.git", "ada/tool"),
+        ("ssh://git@forge.example:2222/team/tool.git/", "forge.example/team/tool"),
+        ("github.com/ada/*", "ada/*"),
+        ("tool-1.0", "tool-1.0"),
+        ("", ""),
+    ],
+)
+def test_a_repository_goes_by_one_name_however_it_is_written(written, name):
+    assert repository_name(written) == name
+    if name:
+        assert read_opt_outs(f"repo: {written}").rule_for([name.replace("*", "x")], "a.py", None) == f"repo: {written}"

@@ -233,6 +233,21 @@ def test_a_text_redacted_before_keeps_its_numbers_apart():
         ("Jan <jan@wp.pl> at 93.184.216.34:8080", "Jan <<EMAIL_1>> at <IP_ADDRESS_1>:8080"),
         ("const password: string = 'k3Rn7xPq9';", "const password: string = '<PASSWORD_1>';"),
         ('const char password[32] = "k3Rn7xPq9";', 'const char password[32] = "<PASSWORD_1>";'),
+        (
+            "x = 'https://discord.com/api/webhooks/759898347887838483/5r1pY4OjE2jBMptUsGr7CmYuCu3ZR1zTOlUcR64cXQLioDnkHIfxIq2HZtPlJhx2jI'",
+            "x = 'https://discord.com/api/webhooks/<KEY_1>'",
+        ),
+        (
+            "h = 'https://hooks.zapier.com/hooks/catch/4153287/b8Zk3qp/'",
+            "h = 'https://hooks.zapier.com/hooks/catch/<KEY_1>/'",
+        ),
+        ("SECRET_KEY = '$*_2d5#jv)g$ms)*d7!b)*iu*9me$rjt4%@*rh%h0%_cvxt-45'", "SECRET_KEY = '<KEY_1>'"),
+        (
+            "define('NONCE_KEY', 'Mzwzks9i(x{<8v3$tRlv!W*L aMTj6(qvQ5.>{(zQlmSze.S]v%zn#AO#b,d_2zz');",
+            "define('NONCE_KEY', '<KEY_1>');",
+        ),
+        ("define('AUTH_KEY', 'put your unique phrase here');", "define('AUTH_KEY', 'put your unique phrase here');"),
+        ('k = "sdk-89576179-0d88-49a4-8f30-46b02fbd0bea"', 'k = "<KEY_1>"'),
     ],
 )
 def test_places_in_which_secrets_stand(line, expected):

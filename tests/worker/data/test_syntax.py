@@ -143,6 +143,9 @@ def test_a_process_ends_with_its_input_and_imports_no_engine():
     code = "import sys, worker.data.parse_process; print([m for m in ('daft', 'numba', 'pyarrow') if m in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "[]\n"
     done = subprocess.run(
-        [sys.executable, "-m", "worker.data.parse_process"], input=b"Python 6\nx = 1\n", capture_output=True, timeout=60
+        [sys.executable, "-m", "worker.data.parse_process"],
+        input=b"share Python 6\nx = 1\n",
+        capture_output=True,
+        timeout=60,
     )
     assert (done.returncode, done.stdout) == (0, b"0.0\n")

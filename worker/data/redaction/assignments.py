@@ -18,6 +18,7 @@ from worker.data.redaction.context import (
     is_option,
     is_service_key,
 )
+from worker.data.redaction.judgement import is_drawn
 from worker.data.redaction.rules import KEY, PASSWORD, Rule
 
 _PASSWORD_NAMES = r"passw(?:or)?d|passwort|passphrase|passcode|pwd|pass|\bpw|_pw"  # noqa: S105 - a pattern
@@ -95,6 +96,16 @@ ASSIGNMENTS: tuple[Rule, ...] = (
         r"(?i)(?:aws|secret|access)[\w.-]{0,24}key[\"'`]?[\])]?(?:\s*:\s*[\w&]+)?\s*(?:=>|:=|<-|[:=,(])?\s*[\"'`]?([A-Za-z0-9/+]{40})(?:[^A-Za-z0-9/+=]|$)",
         is_aws_secret,
         r"(?i)(?:aws|secret|access)[\w.-]{0,24}key",
+    ),
+    Rule(
+        "framework-secret",
+        KEY,
+        "Django: get_random_secret_key; WordPress: api.wordpress.org/secret-key",
+        r"\bSECRET_KEY\s*=\s*[\"'](?:django-insecure-)?([a-z0-9!@#$%^&*(\-_=+)]{50})[\"']"
+        r"|\b(?:(?:SECURE_)?AUTH|LOGGED_IN|NONCE)_(?:KEY|SALT)[\"'],\s*(?:'([^'\n\\]{64})'|\"([^\"\n\\]{64})\")",
+        is_drawn,
+        r"\bSECRET_KEY\s{0,3}=\s{0,3}[\"'][a-z0-9!@#$%^&*(\-_=+)]{50}|\b(?:AUTH|LOGGED_IN|NONCE)_(?:KEY|SALT)[\"'],"
+        r"|_AUTH_(?:KEY|SALT)[\"'],",
     ),
     Rule(
         "url-login",

@@ -66,6 +66,16 @@ def is_no_stand_in(value: bytes, text: bytes, start: int, end: int) -> bool:
     return not is_stand_in(value) and _BASE64_BEFORE.search(text[max(0, start - 24) : start]) is None
 
 
+def is_issued_in_url(value: bytes, text: bytes, start: int, end: int) -> bool:
+    """As `is_issued`, behind a path: `com/api/webhooks/` is no base64 that the value goes on."""
+    return is_issued(value, value, 0, len(value))
+
+
+def is_drawn(value: bytes, text: bytes, start: int, end: int) -> bool:
+    """Drawn from letters, digits and all signs, among which any stand-in's may come up: told by how many there are."""
+    return len(set(value)) >= 20 and has_digit(value) and changes(value) >= 0.4
+
+
 def is_dense(value: bytes, text: bytes, start: int, end: int) -> bool:
     """For prefixes that words have too (`sk-`, `pat-`): as `is_issued`, and random to look at."""
     return text[end : end + 1] not in (b"(", b".") and is_issued(value, text, start, end) and looks_random(value)

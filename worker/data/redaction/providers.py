@@ -12,7 +12,7 @@ word is not a token.
 
 from __future__ import annotations
 
-from worker.data.redaction.judgement import is_dense, is_issued, is_mixed, is_no_stand_in
+from worker.data.redaction.judgement import is_dense, is_issued, is_issued_in_url, is_mixed, is_no_stand_in
 from worker.data.redaction.rules import KEY, Check, Rule
 
 _UUID = r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}"
@@ -130,6 +130,8 @@ _FORMATS: tuple[tuple[str, str, str], ...] = (
     ("lob", "gitleaks lob-api-key", r"\b(?:live|test)_(?:pub_)?[a-f0-9]{31,35}\b"),
     ("gocardless", "gitleaks gocardless-api-token", r"\blive_[\w=-]{40}\b"),
     # tools of teams
+    ("launchdarkly", "trufflehog launchdarkly", rf"\b(?:api|sdk|mob)-{_UUID}\b"),
+    ("firebase-messaging", "docs Firebase Cloud Messaging", r"\bAAAA[\w-]{7}:APA91b[\w-]{100,140}"),
     ("facebook", "gitleaks facebook-page-access-token", r"\bEAA[A-Z][A-Za-z0-9]{60,}\b|\bEAACEdEose0cBA[A-Za-z0-9]+"),
     ("facebook-app", "gitleaks facebook-access-token", r"\b\d{15,16}\|[\w-]{27,40}\b"),
     ("twitter-bearer", "gitleaks twitter-bearer-token", r"\bA{16,24}[A-Za-z0-9%]{60,}"),
@@ -179,6 +181,7 @@ _CHECKS: dict[str, Check] = {
     # Their letters are of one case, or they are letters only: one in thirty comes without a digit.
     **dict.fromkeys(("age", "aws-access-key-id", "google-oauth-secret", "hugging-face", "new-relic"), is_no_stand_in),
     **dict.fromkeys(("octopus", "scaleway", "web-token"), is_no_stand_in),
+    **dict.fromkeys(("discord-webhook", "slack-webhook", "teams-webhook", "zapier-webhook"), is_issued_in_url),
     # Forms that words have as well: `sk-learn-is-a-library`, `s.ReadUint16LengthPrefixed`.
     "openai": is_dense,
     "okta": is_dense,

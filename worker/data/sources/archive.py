@@ -5,6 +5,8 @@ bounds: what unpacks to more than MOST_TIMES its packed size (source code packs 
 beyond a first FREE_BYTES, and the option max_unpacked_bytes for all archives of the source together. Members are never
 written under their own names, so a path that climbs out reaches nothing; it is refused all the same, and links are not
 followed. The member whose bytes do not fit their checksum is lost alone; a tar that breaks off ends there.
+
+Whose an archive is, its package's metadata says (sources.packages); of one without any the repository is its own name.
 """
 
 from __future__ import annotations
@@ -15,12 +17,13 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from tarfile import InvalidHeaderError, ReadError, TruncatedHeaderError  # type: ignore[attr-defined]
 from typing import BinaryIO, Self, cast
 
 from worker.data.sources.folder import SKIPPED_FOLDERS, is_excluded
+from worker.data.sources.packages import LARGEST_BYTES, Said, rank_of, said_by
 from worker.data.sources.places import Place, Root, brief, digest, places, root_of, unpacked
 from worker.data.sources.reader import Found, Read
 from worker.data.sources.spool import Spool, read_spooled
@@ -34,6 +37,8 @@ NESTED = (*SUFFIXES, ".gz", ".bz2", ".xz", ".zst", ".7z", ".rar")
 MOST_TIMES, FREE_BYTES = 200, 16_000_000
 # Far above the largest file that a recipe keeps; larger members are listed with their size and not held.
 LARGEST_MEMBER_BYTES = 64_000_000
+# Of a package's members its metadata is among the first few thousand; a tar of anything has none.
+HELD_BACK, NO_RANK = 10_000, 99
 TAR, ZIP = b"t", b"z"
 _OFFSET = struct.Struct(">Q")
 BROKEN = (
@@ -134,28 +139,60 @@ def _is_zip(root: Root, place: Place) -> bool:
 
 
 def _tar_members(root: Root, place: Place, meter: Meter, spool: Spool) -> Iterator[Found]:
+    whose = _Whose(place)
     with root.open(place.name) as packed, spool:
         metered = _Metered(packed, place.name, meter)
         with tarfile.open(fileobj=cast("BinaryIO", metered), mode="r|", encoding="utf-8", tarinfo=_Strict) as tar:
-            while (member := tar.next()) is not None:
-                if not member.isdir():
-                    yield _tar_member(tar, member, place, spool)
-                tar.members = []  # type: ignore[attr-defined]  # tarfile keeps them all, which for a large archive is its memory
+            try:
+                while (member := tar.next()) is not None:
+                    if not member.isdir():
+                        yield from whose.hold(_tar_member(tar, member, place, spool, whose))
+                    tar.members = []  # type: ignore[attr-defined]  # tarfile keeps them all, which for a large archive is its memory
+            except (Bomb, *BROKEN):
+                yield from whose.release()
+                raise
+            yield from whose.release()
 
 
-def _tar_member(tar: tarfile.TarFile, member: tarfile.TarInfo, place: Place, spool: Spool) -> Found:
+@dataclass
+class _Whose:
+    """Members of a tar wait until it is known whose they are: its metadata may lie anywhere in it. At most HELD_BACK wait."""
+
+    place: Place
+    rank: int = NO_RANK
+    said: Said = field(default_factory=Said)
+    held: list[Found] = field(default_factory=list)
+
+    def look(self, member: str, content: bytes) -> None:
+        rank = rank_of(member)
+        if rank is not None and rank < self.rank and len(content) <= LARGEST_BYTES:
+            self.rank, self.said = rank, said_by(rank, content)
+
+    def hold(self, item: Found) -> Iterator[Found]:
+        self.held.append(item)
+        if len(self.held) >= HELD_BACK:
+            yield from self.release()
+
+    def release(self) -> Iterator[Found]:
+        held, self.held = self.held, []
+        repository = self.said.repository or _package(self.place)
+        yield from (replace(item, repository=repository, author=self.said.author) for item in held)
+
+
+def _tar_member(tar: tarfile.TarFile, member: tarfile.TarInfo, place: Place, spool: Spool, whose: _Whose) -> Found:
     path, problem, detail = _named(member.name, place)
     if member.issym() or member.islnk():
         problem = "symlink"
     elif not member.isreg():
         problem = "special-file"
     if problem is not None or member.size > LARGEST_MEMBER_BYTES:
-        return Found(path, b"-" + path.encode(), member.size, place.stamp, problem, detail, repository=_package(place))
+        return Found(path, b"-" + path.encode(), member.size, place.stamp, problem, detail)
     file = tar.extractfile(member)
     content = file.read() if file is not None else b""
     if len(content) != member.size:
         raise EOFError(f"it breaks off in {path}")
-    return Found(path, TAR + spool.add(content), len(content), place.stamp, repository=_package(place))
+    whose.look(member.name, content)
+    return Found(path, TAR + spool.add(content), len(content), place.stamp)
 
 
 class _Strict(tarfile.TarInfo):
@@ -191,6 +228,8 @@ class _Metered(io.RawIOBase):
 
 def _zip_members(root: Root, place: Place, meter: Meter) -> Iterator[Found]:
     with root.open(place.name) as file, zipfile.ZipFile(file) as archive:
+        said = _said_in(archive)
+        repository = said.repository or _package(place)
         for info in archive.infolist():
             if info.is_dir():
                 continue
@@ -202,7 +241,19 @@ def _zip_members(root: Root, place: Place, meter: Meter) -> Iterator[Found]:
             if problem is None:
                 meter.add(info.file_size, place.size_bytes)
             locator = ZIP + place.name.encode("utf-8", "surrogateescape") + b"\0" + _OFFSET.pack(info.header_offset)
-            yield Found(path, locator, info.file_size, place.stamp, problem, detail, repository=_package(place))
+            yield Found(
+                path, locator, info.file_size, place.stamp, problem, detail, repository=repository, author=said.author
+            )
+
+
+def _said_in(archive: zipfile.ZipFile) -> Said:
+    ranked = [(rank_of(info.filename), info) for info in archive.infolist() if info.file_size <= LARGEST_BYTES]
+    known = [(rank, info) for rank, info in ranked if rank is not None and not info.is_dir()]
+    if not known:
+        return Said()
+    rank, info = min(known, key=lambda item: (item[0], item[1].filename))
+    content, _ = _read_member(archive, info, info.file_size)
+    return said_by(rank, content or b"")
 
 
 def _read_zip(root: Root, name: str, wanted: dict[int, tuple[bytes, int]]) -> dict[bytes, Read]:

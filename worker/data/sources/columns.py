@@ -11,7 +11,7 @@ from typing import Any
 
 from worker.data.languages import extension_of, named
 from worker.failures import StageFailure
-from worker.sources import ROLES
+from worker.sources import ROLES, repository_name
 from worker.specs import SourceSpec
 
 
@@ -61,8 +61,11 @@ USUAL: dict[str, tuple[str, ...]] = {
     "path": ("path", "file_path", "filepath", "max_stars_repo_path", "filename", "file_name"),
     "language": ("language", "lang", "programming_language"),
     "license": ("license", "licenses", "detected_licenses", "spdx"),
-    "repository": ("repository", "repo_name", "repo", "repository_name", "max_stars_repo_name"),
-    "author": ("author", "author_name", "owner"),
+    "repository": (
+        *("repository", "repo_name", "repo", "repository_name", "max_stars_repo_name"),
+        *("repo_url", "repository_url", "html_url", "github_repo", "repo_full_name"),
+    ),
+    "author": ("author", "authors", "author_name", "author_email", "commit_author", "committer", "user", "owner"),
 }
 EXTENSION_COLUMNS = ("ext", "extension")
 
@@ -109,12 +112,14 @@ def mapping_of(spec: SourceSpec, names: Sequence[str], where: str) -> Mapped:
 
 
 def recognise(names: Sequence[str]) -> tuple[dict[str, str], str]:
-    """(columns by role, the corpus's name or "")."""
+    """(columns by role, the corpus's name or ""). An author that somebody added to a known corpus counts."""
+    usual = {role: next((name for name in known if name in names), "") for role, known in USUAL.items()}
+    found = {role: name for role, name in usual.items() if name}
     for schema in SCHEMAS:
         if schema.marks <= set(names):
-            return dict(schema.columns), schema.title
-    found = {role: next((name for name in usual if name in names), "") for role, usual in USUAL.items()}
-    return {role: name for role, name in found.items() if name}, ""
+            author = {"author": found["author"]} if "author" in found else {}
+            return {**schema.columns, **author}, schema.title
+    return found, ""
 
 
 def text_of(value: Any) -> str | None:
@@ -125,14 +130,24 @@ def text_of(value: Any) -> str | None:
     return str(value).strip() or None if value is not None else None
 
 
+def authors_of(value: Any) -> str | None:
+    """A cell as `Name <address>`, several with semicolons between: a text, an object with name and email, or a list."""
+    if isinstance(value, Mapping):
+        name, address = text_of(value.get("name")), text_of(value.get("email"))
+        return f"{name} <{address}>" if name and address else name or address
+    if isinstance(value, (list, tuple)):
+        return "; ".join(filter(None, map(authors_of, value))) or None
+    return text_of(value)
+
+
 def path_of(row: Mapping[str, Any], mapped: Mapped, fallback: str) -> str:
     """repository/path; without a column of paths `fallback` with the extension that the row's language has."""
     path = text_of(row.get(mapped.columns.get("path", "")))
     if path is None:
         return f"{fallback}.{_extension(row, mapped)}"
-    repository = text_of(row.get(mapped.columns.get("repository", "")))
+    repository = repository_name(text_of(row.get(mapped.columns.get("repository", ""))) or "")
     clean = "/".join(part for part in path.replace("\0", "").split("/") if part not in {"", ".", ".."})
-    return clean if repository is None or clean.startswith(f"{repository}/") else f"{repository}/{clean}"
+    return clean if not repository or clean.startswith(f"{repository}/") else f"{repository}/{clean}"
 
 
 def _extension(row: Mapping[str, Any], mapped: Mapped) -> str:

@@ -2,12 +2,14 @@
 
 The log is read by delta-rs, the rows by the same Parquet reader as everywhere. A file with a deletion vector still holds
 the rows that were deleted, and a table with column mapping names its columns otherwise than its files do: both are
-refused, since reading on would train on withdrawn rows. A Unity Catalog says where a table lies and lends a key to it.
+refused, since reading on would train on withdrawn rows; where the job has a Spark server, that one reads the table instead
+(sources.delta_spark). A Unity Catalog says where a table lies and lends a key to it.
 """
 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -19,12 +21,13 @@ from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError, TableNotFoundError
 
 from worker.data.sources.allowed import refuse_forbidden
-from worker.data.sources.places import Place, Root, brief, root_of
+from worker.data.sources.places import Place, Root, answering, brief, root_of
 from worker.failures import StageFailure
 from worker.specs import SourceSpec
 
 # What a table may ask of its readers; every other feature could mean that its files are not what they seem.
 READ = frozenset({"deletionVectors", "timestampNtz", "typeWidening", "v2Checkpoint", "vacuumProtocolCheck"})
+_ENTRY = re.compile(r"/(\d{20})\.(?:checkpoint\.|json$)")
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,23 @@ class DeltaFiles:
     def constants(self, place: Place) -> Mapping[str, str]:
         """The partition values of a file, which Delta keeps out of it."""
         return next((row["partition"] for row in self._live if row["path"] == place.name), {})
+
+    @cached_property
+    def version(self) -> int:
+        """What was asked for, else the newest that the log names. Delta names each entry of the log by its version."""
+        asked: int | None = self.spec.options.get("version")
+        if asked is not None:
+            return asked
+        root = self.root()
+        names = answering(self.spec.location, lambda: root.fs.ls(root.path_of("_delta_log"), detail=False))
+        return max(int(found[1]) for name in names if (found := _ENTRY.search(str(name))))
+
+    def needs_spark(self) -> bool:
+        """Whether the table is refused here for what Spark can read. What else is wrong with it, listing says."""
+        try:
+            return self._live is None
+        except StageFailure as refused:
+            return refused.code == "data:user:spark-only"
 
     @cached_property
     def _live(self) -> list[dict[str, Any]]:

@@ -1,8 +1,8 @@
 """Kind "git": the files that a commit tracks, read from the repository's objects with git's own plumbing.
 
-Nothing of the repository's configuration runs: no hook, filter, fsmonitor or credential helper is asked by `ls-tree` and
-`cat-file`, system and personal configuration are shut out, and no object is fetched that is not there. What lies in
-the working tree beyond the commit is not read: a commit's name says exactly what was.
+Nothing of the repository's configuration runs: no hook, filter, fsmonitor or credential helper is asked by `ls-tree`,
+`cat-file`, `rev-list` and `diff-tree`, system and personal configuration are shut out, and no object is fetched that is
+not there. What lies in the working tree beyond the commit is not read: a commit's name says exactly what was.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from worker.data.sources.folder import is_excluded
+from worker.data.sources.git_authors import border_of, last_authors
 from worker.data.sources.reader import Found, Read, shown, snapshot_of
 from worker.failures import StageFailure
-from worker.sources import option
+from worker.sources import option, repository_name
 from worker.specs import SourceSpec
 
 LFS_POINTER = b"version https://git-lfs.github.com/spec/"
@@ -35,11 +35,11 @@ class GitReader:
     def list(self) -> Iterator[Found]:
         """Raises data:user:bad-source when the location is no repository or has no such revision."""
         listing = self._git("ls-tree", "-r", "-z", "-l", "--full-tree", self._commit)
-        repository = self._repository()
-        for line in filter(None, listing.split(b"\0")):
-            about, _, name = line.partition(b"\t")
-            if not is_excluded(os.fsdecode(name), self.spec.exclude):
-                yield _found(about.decode(), name, repository)
+        rows = [line.partition(b"\t")[::2] for line in filter(None, listing.split(b"\0"))]
+        rows = [(about, name) for about, name in rows if not is_excluded(os.fsdecode(name), self.spec.exclude)]
+        repository, authors = self._repository(), self._authors([name for _, name in rows])
+        for about, name in rows:
+            yield _found(about.decode(), name, repository, authors.get(name))
 
     def read(self, locators: Sequence[bytes], sizes: Sequence[int]) -> Sequence[Read]:
         names = [locator.rpartition(b"\0")[2] for locator in locators]
@@ -73,11 +73,11 @@ class GitReader:
         """Where it was cloned from, without a password; else the folder's name."""
         done = self._run("config", "--local", "--get", "remote.origin.url")
         url = done.stdout.decode("utf-8", "replace").strip()
-        if not url:
-            return Path(self.spec.location).name.removesuffix(".git")
-        parts = urlsplit(url)
-        plain = f"{parts.hostname}{parts.path}" if parts.scheme and parts.hostname else url.rpartition("@")[2]
-        return plain.replace(":", "/").removesuffix(".git")
+        return repository_name(url) if url else Path(self.spec.location).name.removesuffix(".git")
+
+    def _authors(self, paths: Sequence[bytes]) -> dict[bytes, str]:
+        border = border_of(self.spec.location, self._git("rev-parse", "--git-path", "shallow"))
+        return last_authors(self._command, _environment(), self._commit, paths, border)
 
     def _git(self, *arguments: str) -> bytes:
         done = self._run(*arguments)
@@ -120,12 +120,12 @@ def _environment() -> dict[str, str]:
     }
 
 
-def _found(about: str, name: bytes, repository: str) -> Found:
+def _found(about: str, name: bytes, repository: str, author: str | None) -> Found:
     mode, _, blob, size = about.split()
     path, locator = shown(name), name + b"\0" + blob.encode()
     problem = {LINK: "symlink", SUBMODULE: "submodule"}.get(mode)
     n_bytes = int(size) if size != "-" else 0
-    return Found(path, locator, n_bytes, blob, problem, repository=repository)
+    return Found(path, locator, n_bytes, blob, problem, repository=repository, author=author)
 
 
 def _blob(header: bytes, take: Callable[[int], bytes]) -> Read:

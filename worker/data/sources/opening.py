@@ -8,6 +8,7 @@ from pathlib import Path
 
 from worker.data.sources.allowed import refuse_forbidden
 from worker.data.sources.archive import ArchiveReader
+from worker.data.sources.delta_spark import SparkTable, is_at_hand
 from worker.data.sources.folder import FolderReader
 from worker.data.sources.git import GitReader
 from worker.data.sources.places import Place, Root, places, root_of
@@ -59,6 +60,8 @@ def _delta(spec: SourceSpec, scratch: Path | None) -> Reader:
     from worker.data.sources.delta import DeltaFiles, unity_files
 
     files = unity_files(spec) if spec.kind == "unity" else DeltaFiles(spec, spec.location)
+    if is_at_hand() and files.needs_spark():
+        return SparkTable(spec, files, scratch)
     return TableReader(spec, files.root, files.files, scratch, files.constants)
 
 

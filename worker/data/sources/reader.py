@@ -20,6 +20,8 @@ from typing import Protocol
 
 import pyarrow as pa
 
+from worker.sources import repository_name
+
 ROWS_AT_ONCE = 4096
 Read = tuple[bytes | None, str | None]
 
@@ -29,7 +31,8 @@ class Found:
     """One thing met in a source. `problem` is a reason code, None for what can be read; `detail` is for people.
 
     `path` is relative, with slashes, and shows bytes that are not UTF-8 as \\xNN. `size_bytes` is that of the content.
-    `license` and `language` are what the source says of this one item, None where it says nothing.
+    `license`, `language`, `repository` and `author` are what the source says of this one item, None where it says
+    nothing. An author is `Name <address>` or either part; several are separated by semicolons.
     """
 
     path: str
@@ -75,7 +78,8 @@ LISTED = pa.schema(
 
 
 def tabulate(source: str, license: str, found: Iterable[Found]) -> pa.Table:
-    """LISTED rows of one source in the order of their locators; an item without a licence has the source's.
+    """LISTED rows of one source in the order of their locators; an item without a licence has the source's, and one whose
+    repository or author nobody knows has "" there. Repositories get the one name they go by (worker.sources).
 
     Built batch by batch: a million objects would be ten times a million rows.
     """
@@ -84,6 +88,8 @@ def tabulate(source: str, license: str, found: Iterable[Found]) -> pa.Table:
     while chunk := list(islice(items, ROWS_AT_ONCE)):
         columns = {name: [getattr(item, name) for item in chunk] for name in LISTED.names if name != "source"}
         columns |= {"source": [source] * len(chunk), "license": [item.license or license for item in chunk]}
+        columns |= {"repository": [repository_name(item.repository or "") for item in chunk]}
+        columns |= {"author": [(item.author or "").strip() for item in chunk]}
         batches.append(pa.RecordBatch.from_pydict(columns, LISTED))
     table = pa.Table.from_batches(batches, LISTED).sort_by([("locator", "ascending"), ("path", "ascending")])
     return _each_path_once(table)

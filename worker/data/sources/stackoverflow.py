@@ -145,7 +145,7 @@ class PostsReader:
             license_of(post),
             language,
             SITE,
-            post.get("OwnerDisplayName") or post.get("OwnerUserId"),
+            author_of(post),
         )
 
 
@@ -180,6 +180,13 @@ def license_of(post: dict[str, str]) -> str:
     """What the post says of itself (ContentLicense, in dumps since 2021), else by its day."""
     said = post.get("ContentLicense", "").replace(" ", "-")
     return said.upper() or next(name for day, name in LICENSES if post.get("CreationDate", "") >= day)
+
+
+def author_of(post: dict[str, str]) -> str | None:
+    """Posts.xml has a name of deleted accounts only; of all others the page, which a licence's attribution asks for as well."""
+    name, number = post.get("OwnerDisplayName", ""), post.get("OwnerUserId", "")
+    page = f"{SITE}/users/{number}" if number else ""
+    return f"{name} <{page}>" if name and page else name or page or None
 
 
 class _Blocks(HTMLParser):

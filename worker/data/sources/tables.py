@@ -15,7 +15,7 @@ from types import ModuleType
 import pyarrow as pa
 
 from worker.data.sources import jsonl, parquet
-from worker.data.sources.columns import Mapped, mapping_of, path_of, text_of
+from worker.data.sources.columns import Mapped, authors_of, mapping_of, path_of, text_of
 from worker.data.sources.places import Place, Root, brief, digest
 from worker.data.sources.reader import Found, Read
 from worker.data.sources.rows import Row
@@ -110,7 +110,7 @@ class TableReader:
             for row in _format(place).rows(root, place, mapped, extra, self._spool_key(place), self.scratch):
                 cells = {**constants, **row.cells}
                 if self.only is None or row.problem or cells.get(self.only[0]) == self.only[1]:
-                    yield _found(row, cells, mapped, f"{stem}/{row.number:08d}", place.stamp)
+                    yield found_in(row, cells, mapped, f"{stem}/{row.number:08d}", place.stamp)
         except UNREADABLE as error:
             yield Found(place.name, place.name.encode(), problem="corrupt-file", detail=brief(error))
 
@@ -122,7 +122,8 @@ def _format(place: Place) -> ModuleType:
     return parquet if place.name.lower().endswith(parquet.SUFFIXES) else jsonl
 
 
-def _found(row: Row, cells: Mapping[str, object], mapped: Mapped, fallback: str, stamp: str) -> Found:
+def found_in(row: Row, cells: Mapping[str, object], mapped: Mapped, fallback: str, stamp: str) -> Found:
+    """`fallback`: the path, without extension, of a row that names none."""
     said = {role: text_of(cells.get(mapped.columns.get(role, ""))) for role in mapped.columns if role != "content"}
     problem = row.problem or (None if row.size_bytes is not None else "no-content")
     return Found(
@@ -135,5 +136,5 @@ def _found(row: Row, cells: Mapping[str, object], mapped: Mapped, fallback: str,
         said.get("license"),
         said.get("language"),
         said.get("repository"),
-        said.get("author"),
+        authors_of(cells.get(mapped.columns.get("author", ""))),
     )

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from worker.data.charset import Decoded, decode
 from worker.data.kernels import kernel
-from worker.data.languages import is_ambiguous, language_of, named, refined
+from worker.data.languages import CONSIDERED_BYTES, is_ambiguous, language_of, named, refined
 from worker.data.lines import Bytes, Ints, Measures, buffer_of, measure
 from worker.data.steps.judged import (
     Judged,
@@ -67,7 +67,8 @@ def content_language(batch: pa.RecordBatch, parameters: Parameters) -> Judged:
     for row, path in enumerate(batch["path"].to_pylist()):
         if not is_ambiguous(path) or names[row] != language_of(path):  # the latter is the source's own word
             continue
-        names[row] = refined(path, batch["content"][row].as_buffer().to_pybytes())
+        body = batch["content"][row].as_buffer()
+        names[row] = refined(path, body.slice(0, min(CONSIDERED_BYTES, body.size)).to_pybytes())
         if names[row] is None:
             reasons[row] = "unknown-script"
         elif asked and names[row] not in asked:

@@ -157,3 +157,71 @@ def test_a_name_that_is_not_utf8_is_shown(contents, tmp_path):
         out.addfile(info, io.BytesIO(b"x"))
     (tmp_path / "x.tgz").write_bytes(gzip.compress(raw.getvalue()))
     assert contents("archive", tmp_path / "x.tgz").texts == {"x.tgz/caf\\xe9.py": "x"}
+
+
+CORE = b"""Metadata-Version: 2.1
+Name: tool
+Home-page: https://tool.example/
+Project-URL: Documentation, https://docs.example/
+Project-URL: Source, https://github.com/ada/tool/tree/main/python
+Author: Ada
+Author-email: ada@x.example
+
+Not read: Author: nobody
+"""
+CARGO = b"""[package]
+name = "tool"
+authors = ["Ada <ada@x.example>", "Grace; H <g@x.example>"]
+repository = "https://forge.example/team/tool.git"
+"""
+NPM = b"""{"name": "tool", "repository": {"type": "git", "url": "git+ssh://git@github.com/ada/tool.git"},
+ "author": "Ada <ada@x.example> (https://ada.example)", "contributors": [{"name": "Grace", "email": "g@x.example"}]}"""
+
+
+@pytest.mark.parametrize(
+    ("name", "metadata", "repository", "author"),
+    [
+        ("tool-1.0/PKG-INFO", CORE, "ada/tool", "Ada <ada@x.example>"),
+        ("tool-1.0/Cargo.toml", CARGO, "forge.example/team/tool", "Ada <ada@x.example>; Grace, H <g@x.example>"),
+        ("package/package.json", NPM, "ada/tool", "Ada <ada@x.example>; Grace <g@x.example>"),
+        ("package/package.json", b'{"repository": "github:ada/tool", "author": 7}', "ada/tool", ""),
+        ("package/package.json", b'{"homepage": "https://gitlab.com/a/b#readme"}', "gitlab.com/a/b", ""),
+        ("package/package.json", b'{"homepage": "https://ada.example"}', "x", ""),
+        ("package/package.json", b"no json", "x", ""),
+        ("tool-1.0/deep/PKG-INFO", CORE, "x", ""),
+    ],
+)
+def test_a_package_says_whose_it_is_wherever_its_metadata_lies(contents, tmp_path, name, metadata, repository, author):
+    found = contents("archive", tar(tmp_path / "x.tgz", {"a.py": b"1", name: metadata, "b.py": b"2"}))
+    assert {(row["repository"], row["author"]) for row in found.rows.values()} == {(repository, author)}
+    with zipfile.ZipFile(tmp_path / "x.whl", "w") as out:
+        out.writestr("a.py", "1")
+        out.writestr(name, metadata)
+    row = contents("archive", tmp_path / "x.whl").rows["x.whl/a.py"]
+    assert (row["repository"], row["author"]) == (repository, author)
+
+
+def test_a_wheels_metadata_goes_before_a_manifest_that_it_carries(contents, tmp_path):
+    members = {"package.json": NPM, "tool-1.0.dist-info/METADATA": CORE.replace(b"ada/tool", b"eve/tool")}
+    found = contents("archive", tar(tmp_path / "x.tar", members, "w"))
+    assert {row["repository"] for row in found.rows.values()} == {"eve/tool"}
+
+
+def test_members_do_not_wait_for_metadata_without_end(contents, tmp_path, monkeypatch):
+    monkeypatch.setattr(archive, "HELD_BACK", 2)
+    members = {**{f"{i}.py": b"1" for i in range(3)}, "PKG-INFO": CORE}
+    found = contents("archive", tar(tmp_path / "x.tgz", members))
+    assert {path: row["repository"] for path, row in found.rows.items()} == {
+        "x.tgz/0.py": "x",
+        "x.tgz/1.py": "x",
+        "x.tgz/2.py": "ada/tool",
+        "x.tgz/PKG-INFO": "ada/tool",
+    }
+
+
+def test_a_tar_that_breaks_off_keeps_the_members_that_waited(contents, tmp_path):
+    whole = tar(tmp_path / "x.tar", {"a.py": b"1", "b.py": b"2" * 5000}, "w").read_bytes()
+    (tmp_path / "x.tar").write_bytes(whole[:3000])
+    found = contents("archive", tmp_path / "x.tar")
+    assert found.texts == {"x.tar/a.py": "1"}
+    assert found.problems == {"x.tar": "corrupt-archive"}

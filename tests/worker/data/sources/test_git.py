@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from worker.data.sources import open_source
+from worker.data.sources import git_authors, open_source
 from worker.failures import StageFailure
 from worker.specs import SourceSpec
 
@@ -101,3 +101,44 @@ def test_a_revision_that_is_not_there_is_refused(contents, repository, options):
 def test_a_folder_without_a_repository_is_refused(contents, tmp_path):
     with pytest.raises(StageFailure, match="not a git repository"):
         contents("git", tmp_path)
+
+
+def authors(found):
+    return {path: row["author"] for path, row in found.rows.items()}
+
+
+def test_a_files_author_is_who_changed_it_last_merges_aside(contents, repository):
+    (repository / "new é.py").write_text("y\n")
+    git(repository, "checkout", "-q", "-b", "side")
+    git(repository, "add", "new é.py")
+    git(repository, "-c", "user.name=Grace; Hopper", "commit", "-qm", "side")
+    git(repository, "checkout", "-q", "-")
+    (repository / "pkg" / "a.py").write_text("x = 2\n")
+    git(repository, "-c", "user.name=linus", "commit", "-qam", "second")
+    git(repository, "-c", "user.name=merger", "merge", "-q", "side", "-m", "merge")
+    assert authors(contents("git", repository)) == {
+        "pkg/a.py": "linus <ada@x.example>",
+        "new é.py": "Grace, Hopper <ada@x.example>",
+        "big.bin": "ada <ada@x.example>",
+        "link.py": "ada <ada@x.example>",
+    }
+    assert authors(contents("git", repository, revision="HEAD~2"))["pkg/a.py"] == "ada <ada@x.example>"
+
+
+def test_the_border_of_a_shallow_clone_wrote_none_of_its_files(contents, repository, tmp_path):
+    (repository / "pkg" / "a.py").write_text("x = 2\n")
+    git(repository, "commit", "-qam", "second")
+    (repository / "pkg" / "b.py").write_text("y\n")
+    git(repository, "add", ".")
+    git(repository, "-c", "user.name=grace", "commit", "-qm", "third")
+    git(tmp_path, "clone", "-q", "--depth", "2", f"file://{repository}", "clone")
+    found = authors(contents("git", tmp_path / "clone"))
+    assert (found["pkg/b.py"], found["pkg/a.py"], found["big.bin"]) == ("grace <ada@x.example>", "", "")
+
+
+def test_the_walk_is_bounded_by_commits(contents, repository, monkeypatch):
+    (repository / "pkg" / "a.py").write_text("x = 2\n")
+    git(repository, "commit", "-qam", "second")
+    monkeypatch.setattr(git_authors, "MOST_COMMITS", 1)
+    found = authors(contents("git", repository))
+    assert (found["pkg/a.py"], found["big.bin"]) == ("ada <ada@x.example>", "")

@@ -38,6 +38,7 @@ def sources(tmp_path):
         licences = [["MIT"], ["MIT", "Apache-2.0"], [], None]
         columns = {"content": rows, "lang": ["Python"] * 4, "max_stars_repo_path": [f"{i}.txt" for i in range(4)]}
         columns |= {"max_stars_repo_name": ["ada/tool"] * 4, "max_stars_repo_licenses": licences}
+        columns |= {"author": ["Ada <ada@x.example>", "Grace", None, "Grace; Ada"]}
         pq.write_table(pa.table(columns), root / "stack.parquet")
         lines = [*functions(4, "lines").items(), ("copy.py", rows[0])]
         text = "".join(json.dumps({"text": text, "path": path}) + "\n" for path, text in lines)
@@ -53,9 +54,9 @@ def sources(tmp_path):
     return make
 
 
-def run(job, sources):
+def run(job, sources, *first):
     job.mkdir()
-    recipe = IngestRecipe(steps=tuple(map(StepSpec, STEPS)), held_out_share=0.2)
+    recipe = IngestRecipe(steps=(*first, *map(StepSpec, STEPS)), held_out_share=0.2)
     return ingest.run(IngestDataset(sources, recipe), Context(job, ListReporter(), str(job / "storage")))
 
 
@@ -84,3 +85,23 @@ def test_rows_of_all_kinds_become_documents_with_what_their_source_says(sources,
 def test_where_they_lie_does_not_change_the_bytes(sources, tmp_path):
     made = [run(tmp_path / f"job-{name}", sources(name)).outputs["dataset"] for name in ("here", "there")]
     assert hash_folder(made[0])[0] == hash_folder(made[1])[0]
+
+
+def test_rows_carry_their_repository_and_author_and_are_left_out_by_them(sources, tmp_path):
+    given = sources("here")
+    folder = run(tmp_path / "all", given).outputs["dataset"]
+    rows = pq.read_table(folder / "data").to_pylist()
+    known = {row["path"]: (row["repository"], row["author"]) for row in rows}
+    assert known["ada/tool/1.txt"] == ("ada/tool", "Grace")
+    assert known["pkg-1.tgz/archive000.py"] == ("pkg-1", "")
+    assert known["folder000.py"] == ("", "")
+    (gone,) = [r for r in pq.read_table(folder / "dropped.parquet").to_pylist() if r["reason"] == "duplicate"]
+    assert (gone["repository"], gone["author"]) == ("ada/tool", "Ada <ada@x.example>")
+
+    step = StepSpec("opt_out", {"authors": ["GRACE"]})
+    folder = run(tmp_path / "less", given, step).outputs["dataset"]
+    left = {row["path"] for row in pq.read_table(folder / "data").to_pylist()}
+    assert left == set(known) - {"ada/tool/1.txt", "ada/tool/3.txt"}
+    dropped = pq.read_table(folder / "dropped.parquet").to_pylist()
+    rules = {row["path"]: row["detail"] for row in dropped if row["reason"] == "opted-out"}
+    assert rules == dict.fromkeys(("ada/tool/1.txt", "ada/tool/3.txt"), "author: grace")

@@ -7,6 +7,8 @@ from html import escape
 
 import pytest
 
+from worker.data.sources import stackoverflow
+
 CODE = "def add(a, b):\n    return a &lt; b &amp;&amp; a\n" + "# more\n" * 12
 DECODED = CODE.replace("&lt;", "<").replace("&amp;", "&")
 NEWLINE = "\n"  # a dump writes it as a reference: in an attribute, XML takes a bare one for a space
@@ -39,7 +41,8 @@ def test_code_blocks_of_answers_become_documents_in_the_questions_language(conte
     found = contents("stackoverflow", dump(tmp_path / name, QUESTION, answer(2, OwnerUserId=42)))
     assert found.texts == {"answers/2.py": DECODED}
     row = found.rows["answers/2.py"]
-    assert (row["language"], row["author"], row["repository"]) == ("Python", "42", "stackoverflow.com")
+    assert (row["language"], row["repository"]) == ("Python", "stackoverflow.com")
+    assert row["author"] == "stackoverflow.com/users/42"
 
 
 def test_blocks_are_joined_and_inline_code_is_prose(contents, tmp_path):
@@ -96,3 +99,15 @@ def test_tags_in_the_newer_form_and_questions_out_of_order_are_understood(conten
     rows = (post(7, 1, Tags="|rust|"), late, answer(8, ParentId=1), answer(9, ParentId=7), answer(10, ParentId=5))
     found = contents("stackoverflow", dump(tmp_path / "Posts.xml", *rows))
     assert sorted(found.texts) == ["answers/10.txt", "answers/8.cc", "answers/9.rs"]
+
+
+@pytest.mark.parametrize(
+    ("post", "author"),
+    [
+        ({"OwnerUserId": "42", "OwnerDisplayName": "Ada"}, "Ada <stackoverflow.com/users/42>"),
+        ({"OwnerDisplayName": "user7"}, "user7"),  # a deleted account
+        ({}, None),
+    ],
+)
+def test_an_author_is_named_as_the_dump_does(post, author):
+    assert stackoverflow.author_of(post) == author

@@ -240,3 +240,18 @@ def test_a_place_that_is_not_there_is_refused(tmp_path, kind):
         with pytest.raises(StageFailure) as refused:
             list(getattr(open_source(spec, scratch=tmp_path / "scratch"), ask)())
         assert refused.value.code == "data:user:source-missing"
+
+
+@pytest.mark.parametrize(
+    ("cell", "author"),
+    [
+        (" Ada <ada@x.example> ", "Ada <ada@x.example>"),
+        ({"name": "Ada", "email": "ada@x.example"}, "Ada <ada@x.example>"),
+        (["Ada", {"email": "g@x.example"}, None], "Ada; g@x.example"),
+        (None, ""),
+    ],
+)
+def test_authors_are_read_from_texts_objects_and_lists(contents, tmp_path, cell, author):
+    rows = [{"content": "x", "path": "a.py", "author": cell, "repo_url": "https://github.com/ada/tool.git"}]
+    row = contents("jsonl", write_lines(tmp_path / "x.jsonl", rows)).rows["ada/tool/a.py"]
+    assert (row["repository"], row["author"]) == ("ada/tool", author)
