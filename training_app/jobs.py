@@ -1,4 +1,4 @@
-"""What the queue calls for a training run, and what its events and its end do to the run's rows."""
+"""What the queue calls for a training run or an import, and what their events and ends do to rows."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import Any
 
 from controlplane.jobs.kinds import JobKind
 from controlplane.jobs.models import Job
-from datasets_app.jobs import artifact, receive
+from datasets_app.jobs import artifact, receive, source_environment
 from training_app import actions
-from training_app.models import Checkpoint, TrainingRun
+from training_app.models import Checkpoint, ModelImport, TrainingRun
 from worker import specs
 from worker.manifest import Manifest
 
@@ -46,6 +46,17 @@ def _on_success(job: Job, manifest: Manifest) -> None:
     actions.register_model_version(run=run, n_parameters=int(manifest.counts["parameters"]))
 
 
+def _import_spec(job: Job) -> specs.ImportModel:
+    row = ModelImport.objects.select_related("model").get(job=job)
+    return specs.ImportModel(row.location, row.revision, row.model.name)
+
+
+def _imported(job: Job, manifest: Manifest) -> None:
+    row = ModelImport.objects.select_related("model", "project", "created_by", "job").get(job=job)
+    receive(row, manifest, "model")
+    actions.register_imported_version(imported=row, tokenizer=manifest.outputs["tokenizer"])
+
+
 train_model = JobKind(
     app="training_app",
     verb="train_model",
@@ -54,4 +65,12 @@ train_model = JobKind(
     on_success=_on_success,
     on_event=_on_event,
     max_attempts=5,  # each continues from the last checkpoint
+)
+import_model = JobKind(
+    app="training_app",
+    verb="import_model",
+    queue="cpu",
+    spec_for=_import_spec,
+    on_success=_imported,
+    environment=source_environment,  # where sources may lie, models may
 )

@@ -1,21 +1,30 @@
-"""TrainingRun > Checkpoint, and the registry: Model > ModelVersion > Promotion."""
+"""TrainingRun > Checkpoint, ModelImport, and the registry: Model > ModelVersion > Promotion."""
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import ClassVar
 
 from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.indexes import GinIndex
 from django.db import models
-from django.db.models import Value
+from django.db.models import Q, Value
 from django.db.models.functions import Cast, Concat
 from django.utils import timezone
 
 from controlplane.access.models import Project, ProjectOwned, User
+from controlplane.jobs.models import ACTIVE
 from datasets_app.models import MadeByJob, ShardSet, Tokenizer
 
 # A stage's own account can be kilobytes of JSON; a list of runs joins three more rows that each have one.
 SHARDS_AND_ABOVE = ("shard_set__", "shard_set__dataset_version__", "shard_set__tokenizer__")
+
+IN_A_TABLE: tuple[str, ...] = (
+    *("name", "counts", "metrics", "recipe", "tags", "notes", "n_bytes", "created_at", "archived_at"),
+    *(f"job__{name}" for name in ("status", "started_at", "finished_at", "attempt")),
+    *("shard_set__dataset_version__number", "shard_set__dataset_version__dataset__name"),
+    *("shard_set__tokenizer__name", "model__name", "created_by__username"),
+)
 
 
 class TrainingRunQuerySet(models.QuerySet["TrainingRun"]):
@@ -26,6 +35,10 @@ class TrainingRunQuerySet(models.QuerySet["TrainingRun"]):
             .defer(*(f"{row}summary" for row in ("", *SHARDS_AND_ABOVE)))
             .order_by("-created_at", "-id")
         )
+
+    def for_table(self, project: Project) -> TrainingRunQuerySet:
+        """As `for_list`, with what a cell of the table may show and no more: fifty runs and all they hang on are 400 rows."""
+        return self.for_list(project).select_related("model").only(*IN_A_TABLE)
 
 
 class TrainingRun(MadeByJob):
@@ -122,12 +135,47 @@ class Model(ProjectOwned):
         return self.name
 
 
+class ModelImportQuerySet(models.QuerySet["ModelImport"]):
+    def for_list(self, project: Project) -> ModelImportQuerySet:
+        return self.filter(project=project).select_related("model", "job", "created_by").order_by("-created_at", "-id")
+
+    def unfinished(self, project: Project) -> ModelImportQuerySet:
+        """Under way, or ended without a version in the last day: what the registry does not show yet, or never will."""
+        day_ago = timezone.now() - timedelta(days=1)
+        recent = Q(job__status__in=ACTIVE) | Q(created_at__gte=day_ago)
+        return self.for_list(project).filter(recent, sha256=None, archived_at=None)
+
+
+class ModelImport(MadeByJob):
+    """A published model taken over as it is: its artifact is the model folder, its tokenizer has a row of its own."""
+
+    model = models.ForeignKey(Model, models.PROTECT, related_name="imports")  # the name that it is registered under
+    location = models.CharField(max_length=500)  # worker.pretrained.place says what it may be
+    revision = models.CharField(max_length=120, blank=True)  # of the hub: a branch, tag or commit; "" is its default
+    decode_settings = models.JSONField()  # worker.specs.DecodeSettings, for the version
+
+    objects = ModelImportQuerySet.as_manager()
+
+    class Meta:
+        constraints: ClassVar = [models.CheckConstraint(condition=~Q(location=""), name="model_import_has_a_location")]
+
+    def __str__(self) -> str:
+        return f"{self.model} from {self.location}"
+
+    @property
+    def origin(self) -> dict[str, str]:
+        """What the stage found: location, revision, format, stored_as, license and what the model's card tells."""
+        found: dict[str, str] = self.summary.get("origin", {})
+        return found
+
+
 class ModelVersionQuerySet(models.QuerySet["ModelVersion"]):
     def for_list(self, project: Project) -> ModelVersionQuerySet:
         return (
             self.filter(project=project)
-            .select_related("model", "run__shard_set__dataset_version__dataset", "tokenizer", "created_by")
+            .select_related("model", "run__shard_set__dataset_version__dataset", "imported", "tokenizer", "created_by")
             .defer(
+                "imported__summary",
                 "tokenizer__summary",
                 "run__summary",
                 "run__shard_set__summary",
@@ -144,11 +192,15 @@ class ModelVersionQuerySet(models.QuerySet["ModelVersion"]):
 
 
 class ModelVersion(ProjectOwned):
-    """name · vN · short hash: weights by content hash, with the tokenizer and decode settings they are always used with."""
+    """name · vN · short hash: weights by content hash, with the tokenizer and decode settings they are always used with.
+
+    A run of ours made it, or it was imported.
+    """
 
     model = models.ForeignKey(Model, models.PROTECT, related_name="versions")
     number = models.PositiveIntegerField()
     run = models.ForeignKey(TrainingRun, models.PROTECT, null=True, related_name="model_versions")
+    imported = models.ForeignKey(ModelImport, models.PROTECT, null=True, related_name="model_versions")
     tokenizer = models.ForeignKey(Tokenizer, models.PROTECT, related_name="model_versions")
     step = models.PositiveBigIntegerField(null=True)
     uri = models.CharField(max_length=500)
@@ -160,7 +212,13 @@ class ModelVersion(ProjectOwned):
     objects = ModelVersionQuerySet.as_manager()
 
     class Meta:
-        constraints: ClassVar = [models.UniqueConstraint(fields=["model", "number"], name="model_version_once")]
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["model", "number"], name="model_version_once"),
+            models.CheckConstraint(
+                condition=Q(run__isnull=False, imported__isnull=True) | Q(run__isnull=True, imported__isnull=False),
+                name="model_version_has_one_origin",
+            ),
+        ]
         indexes: ClassVar = [models.Index(fields=["project", "-created_at", "-id"], name="model_version_list")]
 
     def __str__(self) -> str:

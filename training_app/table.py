@@ -157,7 +157,7 @@ def page(project: Project, runs: QuerySet[TrainingRun], asked: Asked, cursors: Q
         runs = runs.filter(archived_at=None, **({"job__status": asked.status} if asked.status else {}))
     ids, keys = ordered(runs, asked.sort)
     found = page_of(ids, cursors, keys)
-    rows = {run.pk: run for run in TrainingRun.objects.for_list(project).filter(pk__in=[row.pk for row in found.rows])}
+    rows = {run.pk: run for run in TrainingRun.objects.for_table(project).filter(pk__in=[row.pk for row in found.rows])}
     return replace(found, rows=[rows[row.pk] for row in found.rows])
 
 

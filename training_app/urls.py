@@ -1,6 +1,6 @@
 from django.urls import path
 
-from training_app import step_views, views
+from training_app import import_views, step_views, views
 
 app_name = "training"
 urlpatterns = [
@@ -24,5 +24,7 @@ urlpatterns = [
     path("projects/<slug:slug>/runs/<str:pk>/edit", views.run_edit, name="run-edit"),
     path("projects/<slug:slug>/runs/<str:pk>/archive", views.run_archive, name="run-archive"),
     path("projects/<slug:slug>/models/", views.model_list, name="model-list"),
+    path("projects/<slug:slug>/models/import", import_views.model_import_new, name="model-import-new"),
+    path("projects/<slug:slug>/models/imports/<str:pk>/", import_views.model_import_detail, name="model-import"),
     path("projects/<slug:slug>/models/<str:pk>/", views.model_version_detail, name="model-version"),
 ]

@@ -19,7 +19,7 @@ from controlplane.ui.pages import Page, page_of
 from controlplane.ui.search import QueryError
 from training_app import actions, columns, figures, recipes, table
 from training_app.forms import RunEditForm, RunForm, RunViewForm
-from training_app.models import ModelVersion, Promotion, RunView, TrainingRun
+from training_app.models import ModelImport, ModelVersion, Promotion, RunView, TrainingRun
 
 MAX_CHOSEN = 500  # runs that are archived at a time; each is an audit entry
 MAX_COMPARED = 30  # curves beyond that cannot be told apart
@@ -242,7 +242,8 @@ def model_list(request: MemberRequest, project: Project) -> HttpResponse:
     for version_id, alias in Promotion.objects.current(project).values_list("to_version_id", "alias"):
         aliases.setdefault(version_id, []).append(alias)
     rows = [{"version": version, "aliases": aliases.get(version.pk, [])} for version in page.rows]
-    return render(request, "training/model_list.html", {"rows": rows, "page": page})
+    context = {"rows": rows, "page": page, "unfinished": ModelImport.objects.unfinished(project)}
+    return render(request, "training/model_list.html", context)
 
 
 @project_view(Role.VIEWER)
@@ -255,6 +256,7 @@ def model_version_detail(request: MemberRequest, project: Project, pk: str) -> H
         "aliases": [promotion.alias for promotion in current if promotion.to_version_id == version.pk],
         "history": history.order_by("-requested_at")[:20],
         "siblings": version.model.versions.order_by("-number")[:20],
+        "imported": ModelImport.objects.filter(pk=version.imported_id).first(),
     }
     return render(request, "training/model_version.html", context)
 

@@ -114,3 +114,19 @@ def test_seconds_and_steps_exclude_each_other(shards, grace_client):
     answer = grace_client.post("/projects/demo/runs/new", form)
     assert answer.status_code == 422
     assert "not both" in answer.content.decode()
+
+
+def test_attention_is_kept_within_documents_only_where_shards_record_them(shards, grace_client):
+    form = {"shard_set": shards.pk, "model_name": "completer", "recipe": "first-model", "mask_documents": "on"}
+    answer = grace_client.post("/projects/demo/runs/new", form)
+    assert answer.status_code == 422
+    assert "These shards record no document boundaries" in answer.content.decode()
+    shards.parameters = {**shards.parameters, "boundaries": True}
+    shards.save()
+    assert grace_client.post("/projects/demo/runs/new", form).status_code == 302
+    run = shards.runs.get()
+    assert run.recipe["mask_documents"] is True
+    assert jobs.train_model.spec_for(run.job).recipe.mask_documents
+    del form["mask_documents"]
+    assert grace_client.post("/projects/demo/runs/new", form).status_code == 302
+    assert sorted(run.recipe["mask_documents"] for run in shards.runs.all()) == [False, True]
