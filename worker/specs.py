@@ -190,6 +190,21 @@ class TrainModel:
     run_name: str = "run"
 
 
+# ---- import_model --------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class ImportModel:
+    """A published model as it is: a folder in Hugging Face's format, a .gguf file, or "hf:org/name[@revision]"
+    (worker.pretrained.place). Files of more than `max_bytes` in all are refused before they are fetched.
+    """
+
+    location: str
+    revision: str = ""
+    name: str = ""
+    max_bytes: int = 20_000_000_000
+
+
 # ---- evaluate_model ------------------------------------------------------------------------------------------------
 
 
@@ -232,12 +247,36 @@ class AdmitSuite:
     allow_unsafe: bool = False
 
 
+ENDPOINT_STYLES = ("completions", "chat")
+# The variable that brings an endpoint's key to the stage; never a field of a spec, which is shown and kept.
+ENDPOINT_KEY = "MODELYARD_ENDPOINT_KEY"
+
+
+@dataclass(frozen=True)
+class EndpointSpec:
+    """A model behind an OpenAI-compatible server: `base_url` ends before /completions or /chat/completions, `model` is
+    its name there. style: "completions" or "chat". `concurrency` requests at once, each within `timeout_seconds`.
+    """
+
+    base_url: str
+    model: str
+    style: str = "completions"
+    concurrency: int = 4
+    timeout_seconds: float = 60.0
+
+
 @dataclass(frozen=True)
 class EvaluateModel:
-    """`samples` per problem; pass@k is reported for those of `ks` that are at most `samples`."""
+    """`samples` per problem; pass@k is reported for those of `ks` that are at most `samples`.
 
-    model: ArtifactRef
+    Exactly one of model, endpoint and generations gives the completions. `generations` is the "evaluation" artifact of an
+    earlier evaluation: its samples are judged again and nothing is generated; a model beside it is for held-out text alone.
+    """
+
     suite: SuiteRef
+    model: ArtifactRef | None = None
+    endpoint: EndpointSpec | None = None
+    generations: ArtifactRef | None = None
     decode: DecodeSettings = field(default_factory=DecodeSettings)
     dataset: ArtifactRef | None = None  # for held-out perplexity and bits per byte
     samples: int = 1
@@ -249,6 +288,28 @@ class EvaluateModel:
     quantise: str = "int8"
     languages: tuple[str, ...] = ()  # of a suite in several; () is all
     unproved: bool = False  # as in AdmitSuite
+
+
+# ---- find_contamination --------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class FindContamination:
+    """Which problems of `suite` stand in the training rows of `datasets`; of some `languages` alone, () is all.
+
+    n_gram: tokens of an n-gram, renamed_n_gram: of one in which names and values do not count. A document is compared with
+    a problem when it has `candidate_share` of the problem's n-grams, and told when it is `least_similarity` like it.
+    min_tokens: what is shorter is not looked for. Sources: worker.contamination.verify.
+    """
+
+    suite: SuiteRef
+    datasets: tuple[ArtifactRef, ...]
+    languages: tuple[str, ...] = ()
+    n_gram: int = 13
+    renamed_n_gram: int = 20
+    min_tokens: int = 8
+    candidate_share: float = 0.25
+    least_similarity: float = 0.7
 
 
 # ---- deploy_model --------------------------------------------------------------------------------------------------
@@ -282,8 +343,10 @@ SPECS: dict[str, type] = {
     "train_tokenizer": TrainTokenizer,
     "build_shards": BuildShards,
     "train_model": TrainModel,
+    "import_model": ImportModel,
     "admit_suite": AdmitSuite,
     "evaluate_model": EvaluateModel,
+    "find_contamination": FindContamination,
     "deploy_model": DeployModel,
     "export_feedback": ExportFeedback,
 }

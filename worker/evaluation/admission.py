@@ -12,7 +12,8 @@ import dataclasses
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from itertools import starmap
+from typing import Any, NamedTuple
 
 from worker.context import Context
 from worker.data.syntax import GRAMMARS
@@ -25,46 +26,59 @@ from worker.evaluation.suites.problem import COMMAND
 
 # Samples of the journal, by what is judged.
 REFERENCE, EMPTY, BUGGY = 0, 1, 2
-_WRONG = {EMPTY: "an empty completion passes", BUGGY: "its buggy completion passes"}
+
+
+class Doubt(NamedTuple):
+    """Why a problem may not count: one of a few reasons, to count by, and its own words."""
+
+    reason: str
+    why: str
+
+
+_WRONG = {
+    EMPTY: Doubt("empty passes", "an empty completion passes"),
+    BUGGY: Doubt("buggy passes", "its buggy completion passes"),
+}
+_NO_DOUBT = Doubt("", "")
+_NO_REFERENCE = Doubt("no reference", "it has no reference")
+_SANDBOX_FAILED = "sandbox failed"
 _DETAIL_CHARACTERS = 200
 _TELLING = re.compile(r"error(\s*\[\w+\])?:|cannot find", re.IGNORECASE)  # of gcc, rustc, go, javac, Node and Python
 
 
 def admit(suite: Suite, judge: Judge, unproved: bool, verdicts: Journal, context: Context) -> dict[str, dict[str, Any]]:
-    """By task_id: {admitted, why}, `why` being "" for what is proved. `verdicts` keeps every verdict, for a later
-    attempt. Raises Stopped and SandboxUnavailable.
+    """By task_id: {admitted, language, reason, why}, the last two being "" for what is proved. `verdicts` keeps every
+    verdict, for a later attempt. Raises Stopped and SandboxUnavailable.
     """
     refused = {problem.task_id: _lacking(problem, suite, judge) for problem in suite.problems}
-    able = [problem for problem in suite.problems if not refused[problem.task_id]]
+    able = [problem for problem in suite.problems if not refused[problem.task_id].why]
     context.enter("run references")
     references = [Trial(problem, REFERENCE, problem.reference) for problem in able if problem.reference is not None]
     judge_all(references, verdicts, judge, context)
     context.enter("run wrong completions")
     judge_all([*references, *_wrong(able, verdicts, unproved)], verdicts, judge, context)
-    found = {problem.task_id: _why(problem, verdicts, unproved) for problem in able}
-    return {
-        problem.task_id: _entry(problem, refused[problem.task_id] or found[problem.task_id], unproved)
-        for problem in suite.problems
-    }
+    refused |= {problem.task_id: _doubt(problem, verdicts, unproved) for problem in able}
+    return {problem.task_id: _entry(problem, refused[problem.task_id], unproved) for problem in suite.problems}
 
 
-def _entry(problem: Problem, why: str, unproved: bool) -> dict[str, Any]:
-    if not why and problem.reference is None and unproved:
-        return {"admitted": True, "why": "unproved: it has no reference"}
-    return {"admitted": not why, "why": why}
+def _entry(problem: Problem, doubt: Doubt, unproved: bool) -> dict[str, Any]:
+    admitted = not doubt.why
+    if admitted and problem.reference is None and unproved:
+        doubt = Doubt("", "unproved: it has no reference")
+    return {"admitted": admitted, "language": problem.language, **doubt._asdict()}
 
 
 def _wrong(problems: Sequence[Problem], verdicts: Journal, unproved: bool) -> list[Trial]:
     """What should fail, of those problems that are still in question."""
-    asked = [problem for problem in problems if not _reference_fails(problem, verdicts, unproved)]
+    asked = [problem for problem in problems if not _of_reference(problem, verdicts, unproved).why]
     trials = [Trial(problem, EMPTY, "") for problem in asked]
     return trials + [Trial(problem, BUGGY, problem.buggy) for problem in asked if problem.buggy is not None]
 
 
-def _why(problem: Problem, verdicts: Journal, unproved: bool) -> str:
-    """Why not; "" when nothing speaks against it."""
-    failed = _reference_fails(problem, verdicts, unproved)
-    if failed:
+def _doubt(problem: Problem, verdicts: Journal, unproved: bool) -> Doubt:
+    """Why not, of a problem that was tried."""
+    failed = _of_reference(problem, verdicts, unproved)
+    if failed.why:
         return failed
     for sample, passes in _WRONG.items():
         record = verdicts.records.get((problem.task_id, sample), {"outcome": "failed"})
@@ -72,28 +86,28 @@ def _why(problem: Problem, verdicts: Journal, unproved: bool) -> str:
             return passes
         if record["outcome"] == "sandbox_failed":
             return _sandbox_failed(record)
-    return ""
+    return _NO_DOUBT
 
 
-def _reference_fails(problem: Problem, verdicts: Journal, unproved: bool) -> str:
+def _of_reference(problem: Problem, verdicts: Journal, unproved: bool) -> Doubt:
     if problem.reference is None:
-        return "" if unproved else "it has no reference"
+        return _NO_DOUBT if unproved else _NO_REFERENCE
     record = verdicts.records[problem.task_id, REFERENCE]
     if record["outcome"] == "passed":
-        return ""
+        return _NO_DOUBT
     if record["outcome"] == "sandbox_failed":
         return _sandbox_failed(record)
     needs = f" (it needs {', '.join(problem.requires)})" if problem.requires else ""
-    return f"the reference does not pass: {record['outcome']}{needs}: {_said(record)}"
+    return Doubt("reference fails", f"the reference does not pass: {record['outcome']}{needs}: {_said(record)}")
 
 
-def _sandbox_failed(record: Mapping[str, Any]) -> str:
-    return f"the sandbox failed: {record['detail']}"
+def _sandbox_failed(record: Mapping[str, Any]) -> Doubt:
+    return Doubt(_SANDBOX_FAILED, f"the sandbox failed: {record['detail']}")
 
 
 def is_settled(problems: Mapping[str, Mapping[str, Any]]) -> bool:
     """Whether asking again would bring nothing: no sandbox failed."""
-    return not any(entry["why"].startswith("the sandbox failed") for entry in problems.values())
+    return not any(entry["reason"] == _SANDBOX_FAILED for entry in problems.values())
 
 
 def _said(record: Mapping[str, Any]) -> str:
@@ -104,39 +118,56 @@ def _said(record: Mapping[str, Any]) -> str:
     return str(said)[:_DETAIL_CHARACTERS]
 
 
-def _lacking(problem: Problem, suite: Suite, judge: Judge) -> str:
-    """Why this machine cannot judge the problem at all; "" when it can."""
+def _lacking(problem: Problem, suite: Suite, judge: Judge) -> Doubt:
+    """Why this machine cannot judge the problem at all."""
     if problem.scorer == "parses":
         runtime = runtimes.declared().get(problem.language)
-        return "" if runtime and runtime.title in GRAMMARS else f"there is no grammar of {problem.language}"
+        known = runtime is not None and runtime.title in GRAMMARS
+        return _NO_DOUBT if known else Doubt("no grammar", f"there is no grammar of {problem.language}")
     if problem.scorer == "execution":
         return _unready(problem.language, judge)
     if problem.scorer.startswith(COMMAND):
         return _unready(suite.scripts[problem.scorer.removeprefix(COMMAND)].language, judge)
-    return ""
+    return _NO_DOUBT
 
 
-def _unready(language: str, judge: Judge) -> str:
+def _unready(language: str, judge: Judge) -> Doubt:
     found = runtimes.readiness(language, judge.isolation)
-    return "" if found.state == "ready" else f"{language} is not available: {found.state}: {found.detail}"
+    if found.state == "ready":
+        return _NO_DOUBT
+    return Doubt("not available", f"{language} is not available: {found.state}: {found.detail}")
 
 
 def by_language(
     suite: Suite, problems: Mapping[str, Mapping[str, Any]], stamps: Mapping[str, Mapping[str, Any]]
 ) -> dict[str, dict[str, Any]]:
-    """{runtime, version, n, admitted, status}: status is "admitted", "none admitted" or "not available"."""
+    """{runtime, version, detail, n, admitted, excluded, status}: `excluded` is {reason: n}, `detail` why a runtime is
+    not ready, and status "admitted", "none admitted" or "not available".
+    """
     asked = Counter(problem.language for problem in suite.problems)
-    taken = Counter(problem.language for problem in suite.problems if problems[problem.task_id]["admitted"])
+    taken = Counter(entry["language"] for entry in problems.values() if entry["admitted"])
     return {
         language: {
             "runtime": _title(language),
-            "version": ", ".join(f"{tool} {version}" for tool, version in stamps[language]["versions"].items()),
+            "version": ", ".join(starmap(_named, stamps[language]["versions"].items())),
+            "detail": stamps[language]["detail"],
             "n": asked[language],
             "admitted": taken[language],
+            "excluded": _reasons(problems, language),
             "status": _status(taken[language], stamps[language]["state"]),
         }
         for language in suite.languages
     }
+
+
+def _named(tool: str, version: str) -> str:
+    """Most tools say their own name beside the number."""
+    return version if version.lower().startswith(tool.lower()) else f"{tool} {version}"
+
+
+def _reasons(problems: Mapping[str, Mapping[str, Any]], language: str) -> dict[str, int]:
+    refused = [entry for entry in problems.values() if entry["language"] == language and not entry["admitted"]]
+    return dict(Counter(entry["reason"] for entry in refused).most_common())
 
 
 def _title(language: str) -> str:

@@ -5,7 +5,8 @@
 
     suite/problems.jsonl     all problems, as our own format has them
     suite/scorers/           the suite's scripts, if it has any
-    suite/admission.json     version, state (isolation, limits, runtimes), languages, problems {task_id: {admitted, why}}
+    suite/admission.json     version, state (isolation, limits, runtimes), languages, problems
+                             {task_id: {admitted, language, reason, why}}
 
 evaluate_model asks `stored` for the same result, which is found by its work key: suite, isolation, runtime versions and
 limits. It decides nothing about models.
@@ -33,7 +34,7 @@ from worker.sandbox import Isolation, SandboxUnavailable, accept_unsafe, probe
 from worker.specs import AdmitSuite, to_dict
 
 STAGE = "admit_suite"
-VERSION = "1"
+VERSION = "2"  # 2: reasons to count by, and how the runtimes were declared
 _PLAN, _JOURNAL = "plan.json", "admission.jsonl"
 
 
@@ -143,7 +144,7 @@ def _write(suite: Suite, admission: Mapping[str, Any], context: Context) -> Path
     folder.mkdir()
     lines = "".join(json.dumps(problem.to_json()) + "\n" for problem in suite.problems)
     (folder / "problems.jsonl").write_text(lines, encoding="utf-8")
-    text = json.dumps(admission, indent=1, sort_keys=True) + "\n"
+    text = json.dumps(admission, indent=1) + "\n"  # unsorted: problems in the suite's order
     (folder / "admission.json").write_text(text, encoding="utf-8")
     for name, script in suite.scripts.items():
         ending = Path(runtimes.declared()[script.language].file).suffix
@@ -160,5 +161,7 @@ def _report(admission: Mapping[str, Any], context: Context) -> None:
 
 
 def excluded(problems: Mapping[str, Mapping[str, Any]]) -> list[dict[str, str]]:
-    """{task_id, why} of each problem that may not count."""
-    return [{"task_id": name, "why": entry["why"]} for name, entry in problems.items() if not entry["admitted"]]
+    """{task_id, language, reason, why} of each problem that may not count."""
+    told = ("language", "reason", "why")
+    refused = {name: entry for name, entry in problems.items() if not entry["admitted"]}
+    return [{"task_id": name, **{field: entry[field] for field in told}} for name, entry in refused.items()]

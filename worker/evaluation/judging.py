@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import Any
 
 from worker.context import Context, Stopped
 from worker.evaluation.journal import Journal, Key
+from worker.evaluation.laps import Laps
+from worker.evaluation.rolling import as_they_end
 from worker.evaluation.scorers import Judge
 from worker.evaluation.suites import Problem
 
@@ -42,31 +43,17 @@ def judge_all(
     missing = [trial for trial in trials if trial.key not in verdicts]
     context.progress(len(trials) - len(missing), len(trials), "programs")
 
-    def collect(running: set[Future[dict[str, Any]]]) -> set[Future[dict[str, Any]]]:
-        """Keep what has ended; returns what has not."""
-        ended, running = wait(running, return_when=FIRST_COMPLETED)
-        records = [future.result() for future in ended]
+    def judge_one(trial: Trial) -> dict[str, Any]:
+        judgement = judge(trial.problem, trial.completion)
+        return {"task_id": trial.problem.task_id, "sample": trial.sample, **judgement.to_json()}
+
+    laps = Laps("judge_seconds")
+    # One waiting for each that runs: a stop is not held up by a queue of hundreds.
+    for ended in as_they_end(judge_one, missing, WORKERS, 2 * WORKERS, context.stop_requested):
+        records = laps.shared(ended)
         verdicts.append(records)  # kept first: an event that a kill swallows is missed, but nothing is judged twice
         for record in records:
             heard(record)
         context.progress(len(verdicts.records), len(trials), "programs")
-        return running
-
-    with ThreadPoolExecutor(WORKERS, thread_name_prefix="judge") as threads:
-        running: set[Future[dict[str, Any]]] = set()
-        for trial in missing:
-            if context.stop_requested():
-                break
-            running.add(threads.submit(_judge_one, trial, judge))
-            # One waiting for each that runs: a stop is not held up by a queue of hundreds.
-            if len(running) >= 2 * WORKERS:
-                running = collect(running)
-        while running:
-            running = collect(running)
     if any(trial.key not in verdicts for trial in trials):
         raise Stopped(f"{len(verdicts.records)} of {len(trials)} programs are judged")
-
-
-def _judge_one(trial: Trial, judge: Judge) -> dict[str, Any]:
-    judgement = judge(trial.problem, trial.completion)
-    return {"task_id": trial.problem.task_id, "sample": trial.sample, **judgement.to_json()}

@@ -32,15 +32,17 @@ class Reader:
         self.tokenizer.encode_special_tokens = True  # a source file that mentions <|endoftext|> mentions it as text
         config = json.loads((model_dir / "config.json").read_text())
         self.context_tokens = int(config.get("max_position_embeddings") or 1024)
-        self.start_id: int | None = config.get("eos_token_id") if isinstance(config.get("eos_token_id"), int) else None
+        ends = config.get("eos_token_id")
+        # What the tokenizer itself puts before a text, else the end of the text before, as in training.
+        self.begin: list[int] = self.tokenizer.encode("", add_special_tokens=True).ids or (
+            [ends] if isinstance(ends, int) else []
+        )
 
     def read(self, text: str) -> tuple[float, int]:
         """(loss in nats, tokens predicted). Without an end-of-text token the first token has no context and is not
         predicted.
         """
-        ids = self.tokenizer.encode(text, add_special_tokens=False).ids
-        if self.start_id is not None:
-            ids = [self.start_id, *ids]
+        ids = [*self.begin, *self.tokenizer.encode(text, add_special_tokens=False).ids]
         windows = self._windows(ids)
         return sum(
             self._loss(windows[at : at + WINDOWS_TOGETHER]) for at in range(0, len(windows), WINDOWS_TOGETHER)

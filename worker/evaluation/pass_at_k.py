@@ -35,13 +35,15 @@ def pass_at_k(n: int, c: int, k: int) -> float:
 
 
 def estimate(counts: Sequence[tuple[int, int]], k: int, seed: int) -> Estimate | None:
-    """The mean over problems, each given as (n, c). Problems with n < k are left out; None when that leaves none.
+    """The mean over problems, each given as (n, c). None unless n >= k for all of them: a mean over those that happen to
+    have enough samples is another suite's. Problems of which nothing was judged (n = 0) are left out.
 
     The interval is the bootstrap's 2.5 and 97.5 percentiles over problems (Efron 1979), the same for the same seed.
     """
-    values = np.array([pass_at_k(n, c, k) for n, c in counts if n >= k])
-    if not len(values):
+    judged = [(n, c) for n, c in counts if n > 0]
+    if not judged or min(n for n, _ in judged) < k:
         return None
+    values = np.array([pass_at_k(n, c, k) for n, c in judged])
     generator = np.random.default_rng(seed)
     means = [values[generator.integers(0, len(values), len(values))].mean() for _ in range(RESAMPLES)]
     low, high = np.percentile(means, [2.5, 97.5])

@@ -29,33 +29,37 @@ def summarise(
     judge: Judge,
     held_out: Mapping[str, Any],
     excluded: Sequence[Mapping[str, str]],
+    told: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """The score as plain JSON. `suite` has the admitted problems, `excluded` are {task_id, why} of the others.
+    """The score as plain JSON. `suite` has the admitted problems, `excluded` are {task_id, why} of the others, and `told`
+    is what worker.evaluation.completions says of where the completions come from.
 
     pass_at_k[k] is {value, low, high, n_problems} for those of spec.ks that samples allow; by_language[language] is the
     same of its problems alone; problems are in suite order; mean_score is of the scorers' scores; infilling is
     {exact_match, edit_similarity, over_generation, n}, shares over samples, or {} for a suite without;
-    held_out[split][language or "all"] has bits_per_byte, perplexity and what they rest on.
+    held_out[split][language or "all"] has bits_per_byte, perplexity and what they rest on; cost is of all attempts that
+    made a sample: {generate_seconds, generate_cpu_seconds, judge_seconds, judge_cpu_seconds, prompt_tokens,
+    completion_tokens}, where processor time in judging is the programs' own, and what an earlier evaluation generated
+    costs nothing again.
     """
     problems = _by_problem(suite, samples)
     counts = [(problem["n"], problem["c"]) for problem in problems]
     return {
-        "pass_at_k": _pass_at_k(counts, spec),
-        "by_language": _by_language(problems, spec),
+        "pass_at_k": _pass_at_k(counts, spec.ks, told["seed"]),
+        "by_language": _by_language(problems, spec.ks, told["seed"]),
         "mean_score": _mean([row["score"] for row in samples if row["outcome"] != "sandbox_failed"]),
         "infilling": _infilling(suite, samples),
         "excluded": list(excluded),
         "n_problems": len(problems),
         "n_samples": len(samples),
-        "samples_per_problem": spec.samples,
+        "samples_per_problem": max(Counter(row["task_id"] for row in samples).values(), default=0),
         "outcomes": {outcome: sum(row["outcome"] == outcome for row in samples) for outcome in OUTCOMES},
         "n_truncated": sum(bool(row["truncated"]) for row in samples),
         "problems": problems,
         "suite": {"name": suite.name, "version": suite.version},
         "isolation": {**dataclasses.asdict(judge.isolation), "limits": dataclasses.asdict(judge.limits)},
-        "engine": {"name": spec.engine, "quantise": spec.quantise},
-        "decode": {**dataclasses.asdict(spec.decode), "stop": list(spec.decode.stop)},
-        "seed": spec.decode.seed,
+        "cost": _cost(samples, generated=spec.generations is None),
+        **told,
         "versions": runtime_versions(),
         "runtimes": runtimes.stamps(suite.languages, judge.isolation),
         "held_out": dict(held_out),
@@ -96,11 +100,24 @@ def _by_problem(suite: Suite, samples: Sequence[Mapping[str, Any]]) -> list[dict
     ]
 
 
-def _by_language(problems: Sequence[Mapping[str, Any]], spec: EvaluateModel) -> dict[str, Any]:
+def _by_language(problems: Sequence[Mapping[str, Any]], ks: Sequence[int], seed: int) -> dict[str, Any]:
     counts = defaultdict(list)
     for problem in problems:
         counts[problem["language"]].append((problem["n"], problem["c"]))
-    return {language: _pass_at_k(of_it, spec) for language, of_it in counts.items()}
+    return {language: _pass_at_k(of_it, ks, seed) for language, of_it in counts.items()}
+
+
+def _cost(samples: Sequence[Mapping[str, Any]], generated: bool) -> dict[str, float | int]:
+    """Sums over what each record brought along (worker.evaluation.laps)."""
+
+    def total(*names: str) -> float:
+        return sum(row.get(name, 0) for row in samples for name in names)
+
+    seconds = {name: round(total(name), 3) for name in ("generate_seconds", "generate_cpu_seconds", "judge_seconds")}
+    programs = round(total("cpu_seconds", "compile_cpu_seconds"), 3)
+    tokens = {"prompt_tokens": "n_prompt_tokens", "completion_tokens": "n_tokens"}
+    counted = {name: int(total(field)) if generated else 0 for name, field in tokens.items()}
+    return {**seconds, "judge_cpu_seconds": programs, **counted}
 
 
 def _infilling(suite: Suite, samples: Sequence[Mapping[str, Any]]) -> dict[str, float]:
@@ -121,6 +138,6 @@ def _mean(values: Sequence[float]) -> float:
     return sum(values) / max(1, len(values))
 
 
-def _pass_at_k(counts: Sequence[tuple[int, int]], spec: EvaluateModel) -> dict[str, dict[str, float | int]]:
-    found = {k: estimate(counts, k, spec.decode.seed) for k in sorted(set(spec.ks)) if 1 <= k <= spec.samples}
+def _pass_at_k(counts: Sequence[tuple[int, int]], ks: Sequence[int], seed: int) -> dict[str, dict[str, float | int]]:
+    found = {k: estimate(counts, k, seed) for k in sorted(set(ks)) if k >= 1}
     return {str(k): dataclasses.asdict(value) for k, value in found.items() if value is not None}

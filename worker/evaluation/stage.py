@@ -1,4 +1,4 @@
-"""evaluate_model: generate, judge, measure, and say all of it in one folder.
+"""evaluate_model: get completions, judge them, measure, and say all of it in one folder.
 
     work/admission            admit_suite's own, where the suite was not admitted yet
     work/plan.json            what the two journals below belong to
@@ -18,12 +18,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from worker.context import Context, Outcome, Stopped
-from worker.evaluation import admission, admit, held_out, runtimes
-from worker.evaluation.generate import Engine, Wanted, generate, wanted
+from worker.evaluation import admission, admit, completions, held_out, runtimes
+from worker.evaluation.completions import Completions
+from worker.evaluation.generate import Wanted
 from worker.evaluation.journal import Journal
 from worker.evaluation.judging import Trial, judge_all
 from worker.evaluation.score import summarise
@@ -31,16 +31,17 @@ from worker.evaluation.scorers import Judge, limits_for
 from worker.evaluation.suites import Suite, load_suite
 from worker.events import MessageLogged, MetricsLogged, SampleJudged
 from worker.failures import StageFailure
-from worker.manifest import fetch, write_atomically
+from worker.manifest import write_atomically
 from worker.sandbox import Isolation, SandboxUnavailable, accept_unsafe, probe
 from worker.specs import AdmitSuite, EvaluateModel, to_dict
 
-VERSION = "2"
+VERSION = "3"
 
 
 def run(spec: EvaluateModel, context: Context) -> Outcome:
-    """The stage. Raises StageFailure evaluation:user:bad-suite, evaluation:user:nothing-admitted,
-    evaluation:user:no-infilling, evaluation:app:sandbox-unavailable, evaluation:app:runtime-missing and the engine's own.
+    """The stage. Raises StageFailure evaluation:user:bad-source, evaluation:user:bad-suite, evaluation:user:bad-generations,
+    evaluation:user:nothing-admitted, evaluation:user:no-infilling, evaluation:app:sandbox-unavailable,
+    evaluation:app:runtime-missing, and the engine's or the endpoint's own.
     """
     _check(spec)
     whole = load_suite(spec.suite, spec.max_problems, spec.languages)
@@ -49,19 +50,27 @@ def run(spec: EvaluateModel, context: Context) -> Outcome:
     problems = _admitted(spec, whole, isolation, context)
     suite = admission.only(whole, lambda name: bool(problems[name]["admitted"]))
     _begin(spec, suite, context)
-    model_dir = context.fetch(spec.model)
     judge = Judge(isolation, limits_for(spec.timeout_seconds), suite.scripts)
-    samples = _samples(spec, wanted(suite.problems, spec.samples), judge, context)
-    figures = _held_out(spec, model_dir, context)
-    summary = summarise(spec, suite, samples, judge, figures, admit.excluded(problems))
+    taken, samples = _samples(spec, suite, judge, context)
+    judged = {sample["task_id"] for sample in samples}
+    suite = admission.only(suite, lambda name: name in judged)
+    figures = _held_out(spec, context)
+    summary = summarise(spec, suite, samples, judge, figures, admit.excluded(problems), taken.told)
     _report(summary, context)
     return _publish(suite, samples, summary, context)
 
 
 def _check(spec: EvaluateModel) -> None:
-    if spec.samples < 1 or spec.timeout_seconds <= 0 or not any(1 <= k <= spec.samples for k in spec.ks):
+    completions.check(spec)
+    most = max(spec.ks, default=1) if spec.generations is not None else spec.samples  # theirs are not known yet
+    if spec.samples < 1 or spec.timeout_seconds <= 0 or not any(1 <= k <= most for k in spec.ks):
         detail = f"samples={spec.samples}, ks={spec.ks} and timeout_seconds={spec.timeout_seconds} give no score"
         raise StageFailure("spec:app:invalid", detail=detail)
+
+
+def reuses_receipt(spec: EvaluateModel) -> bool:
+    """A server may have another model behind the same name tomorrow; everything else is named by its content."""
+    return spec.endpoint is None
 
 
 def _isolation(spec: EvaluateModel, context: Context) -> Isolation:
@@ -123,55 +132,34 @@ def _begin(spec: EvaluateModel, suite: Suite, context: Context) -> None:
         write_atomically(path, plan)
 
 
-def _samples(spec: EvaluateModel, asked: Sequence[Wanted], judge: Judge, context: Context) -> list[dict[str, Any]]:
+def _samples(
+    spec: EvaluateModel, suite: Suite, judge: Judge, context: Context
+) -> tuple[Completions, list[dict[str, Any]]]:
     generations = Journal(context.work / "generations.jsonl")
     verdicts = Journal(context.work / "verdicts.jsonl")
     try:
-        if any(item.key not in generations for item in asked):
-            context.enter("generate")
-            _generate(spec, asked, generations, context)
+        taken = completions.collect(spec, suite.problems, generations, context)
         context.enter("judge")
-        trials = [Trial(item.problem, item.sample, generations.records[item.key]["completion"]) for item in asked]
+        trials = [Trial(item.problem, item.sample, generations.records[item.key]["completion"]) for item in taken.asked]
         judge_all(trials, verdicts, judge, context, lambda record: _hear(record, context))
     except SandboxUnavailable as unavailable:
         raise StageFailure("evaluation:app:sandbox-unavailable", detail=unavailable) from unavailable
     finally:
         generations.close()
         verdicts.close()
-    return [_sample(item, generations, verdicts) for item in asked]
-
-
-def _generate(spec: EvaluateModel, asked: Sequence[Wanted], generations: Journal, context: Context) -> None:
-    from worker.serving.decode import InvalidRequest
-
-    try:
-        generate(_engine(spec, context), asked, spec.decode, generations, context)
-    except InvalidRequest as invalid:
-        if not any(item.problem.kind == "infill" for item in asked):
-            raise
-        raise StageFailure("evaluation:user:no-infilling", detail=invalid) from invalid
+    return taken, [_sample(item, generations, verdicts) for item in taken.asked]
 
 
 def _hear(record: Mapping[str, Any], context: Context) -> None:
     context.reporter.report(SampleJudged(record["task_id"], record["sample"], record["outcome"]))
 
 
-def _engine(spec: EvaluateModel, context: Context) -> Engine:
-    # Loaded late: it takes seconds, and an attempt that finds all completions kept needs none.
-    from worker.serving.conversions import stored
-    from worker.serving.engine import load_engine
-
-    converted = stored(spec.model, spec.engine, spec.quantise, context)
-    folder = fetch(converted.uri, context.work / "cache")
-    return load_engine(folder, spec.engine, quantise=spec.quantise, decode=spec.decode)
-
-
 def _sample(item: Wanted, generations: Journal, verdicts: Journal) -> dict[str, Any]:
     return {"prompt": item.problem.prompt, **generations.records[item.key], **verdicts.records[item.key]}
 
 
-def _held_out(spec: EvaluateModel, model_dir: Path, context: Context) -> Mapping[str, Any]:
-    if spec.dataset is None:
+def _held_out(spec: EvaluateModel, context: Context) -> Mapping[str, Any]:
+    if spec.dataset is None or spec.model is None:
         return {}
     kept = context.work / "held_out.json"
     if not kept.exists():
@@ -180,7 +168,8 @@ def _held_out(spec: EvaluateModel, model_dir: Path, context: Context) -> Mapping
         from worker.evaluation.likelihood import Reader
 
         context.enter("read held-out text")
-        figures = held_out.measure(context.fetch(spec.dataset), Reader(model_dir).read, spec.decode.seed)
+        read = Reader(context.fetch(spec.model)).read
+        figures = held_out.measure(context.fetch(spec.dataset), read, spec.decode.seed)
         write_atomically(kept, json.dumps(figures))
     figures = json.loads(kept.read_text())
     if not figures:
@@ -191,11 +180,15 @@ def _held_out(spec: EvaluateModel, model_dir: Path, context: Context) -> Mapping
 
 
 def _report(summary: Mapping[str, Any], context: Context) -> None:
+    failed, n_samples = summary["outcomes"]["sandbox_failed"], summary["n_samples"]
+    if not summary["pass_at_k"] and failed:
+        detail = f"it failed for {failed} of {n_samples} programs"
+        raise StageFailure("evaluation:app:sandbox-unavailable", detail=detail)
     if not summary["pass_at_k"]:
-        failed = summary["outcomes"]["sandbox_failed"]
-        raise StageFailure(
-            "evaluation:app:sandbox-unavailable", detail=f"it failed for {failed} of {summary['n_samples']} programs"
+        detail = (
+            f"it has {summary['samples_per_problem']} samples of a problem at most, too few for any k that is asked"
         )
+        raise StageFailure("evaluation:user:bad-generations", detail=detail)
     values = {f"pass@{k}": entry["value"] for k, entry in summary["pass_at_k"].items()}
     for split, languages in summary["held_out"].items():
         values[f"bits_per_byte/{split}"] = languages["all"]["bits_per_byte"]

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from worker.context import Context
-from worker.evaluation import stage
+from worker.evaluation import completions
 from worker.events import ListReporter
 from worker.specs import ArtifactRef, DecodeSettings, EvaluateModel, SuiteRef
 
@@ -42,6 +42,7 @@ class Answer:
     text: str
     n_tokens: int = 5
     finish_reason: str = "stop"
+    n_prompt_tokens: int = 9
 
 
 class TableEngine:
@@ -77,7 +78,7 @@ def suite_path(tmp_path: Path) -> Path:
 @pytest.fixture
 def spec(suite_path: Path, tmp_path: Path) -> EvaluateModel:
     (tmp_path / "model").mkdir(exist_ok=True)
-    return EvaluateModel(ArtifactRef(str(tmp_path / "model"), "0" * 64), SuiteRef("small", str(suite_path)))
+    return EvaluateModel(SuiteRef("small", str(suite_path)), ArtifactRef(str(tmp_path / "model"), "0" * 64))
 
 
 @pytest.fixture
@@ -88,7 +89,7 @@ def context(tmp_path: Path) -> Context:
 @pytest.fixture
 def use_engine(monkeypatch: pytest.MonkeyPatch) -> Callable[[TableEngine], TableEngine]:
     def use(engine: TableEngine) -> TableEngine:
-        monkeypatch.setattr(stage, "_engine", lambda spec, context: engine)
+        monkeypatch.setattr(completions, "engine_of", lambda spec, asked, context: engine)
         return engine
 
     return use

@@ -79,7 +79,7 @@ def test_a_reader_predicts_every_token_once_across_windows(tmp_path: Path) -> No
     text = "def add(a, b):\n    return a + b\n" * 6
     loss, n_tokens = reader.read(text)
     ids = reader.tokenizer.encode(text, add_special_tokens=False).ids
-    ids = ids if reader.start_id is None else [reader.start_id, *ids]
+    ids = [*reader.begin, *ids]
     assert n_tokens == len(ids) - 1
     expected = 0.0
     with torch.inference_mode():

@@ -35,7 +35,13 @@ def test_the_interval_holds_the_value_and_repeats_with_the_seed() -> None:
     assert 0.40 < found.low < 0.46 and 0.54 < found.high < 0.60  # 164 problems at 50 %: about 7 points each way
 
 
-def test_problems_with_fewer_than_k_samples_are_left_out_and_none_left_is_none() -> None:
-    found = estimate([(10, 10), (3, 0)], 5, seed=1)
+def test_a_k_that_one_problem_has_too_few_samples_for_is_not_estimated_for_any() -> None:
+    assert estimate([(10, 10), (3, 0)], 5, seed=1) is None
+    found = estimate([(10, 10), (3, 0)], 3, seed=1)
+    assert found is not None and (found.value, found.n_problems) == (0.5, 2)
+
+
+def test_problems_of_which_nothing_was_judged_are_left_out_and_none_left_is_none() -> None:
+    found = estimate([(5, 5), (0, 0)], 5, seed=1)
     assert found is not None and (found.value, found.n_problems) == (1.0, 1)
-    assert estimate([(3, 3)], 5, seed=1) is None
+    assert estimate([(0, 0)], 1, seed=1) is None

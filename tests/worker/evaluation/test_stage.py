@@ -226,10 +226,10 @@ def real_spec(tiny_model: Path, tmp_path: Path, **changed: Any) -> EvaluateModel
     held_out = [("python", "held_out", "def f(x):\n    return x\n" * 4)] * 2
     dataset = write_dataset(tmp_path / "dataset", held_out)
     spec = EvaluateModel(
-        ArtifactRef(str(tiny_model), "0" * 64),
         SuiteRef("starter-python", "starter-python"),
-        DecodeSettings(max_tokens=8, temperature=0.8),
-        ArtifactRef(str(dataset), "1" * 64),
+        ArtifactRef(str(tiny_model), "0" * 64),
+        decode=DecodeSettings(max_tokens=8, temperature=0.8),
+        dataset=ArtifactRef(str(dataset), "1" * 64),
         engine="transformers",
         quantise="fp32",
     )

@@ -4,6 +4,8 @@ name, title         "javascript", "JavaScript"
 file                what the program is called in its folder
 comment             what begins a comment to the end of the line
 stop                strings that end a completion of a function's body
+opaque              patterns of what hides a brace (strings, comments, regular expressions), which also say that a
+                    completion ends where the braces that its prompt opened are closed; without them it does not
 builtin             true for Python alone: it runs on the interpreter that runs us, forked where that is possible
 compile, run        lines of sh, with {tool} for each tool's path, {cache} for the warm cache and {libraries} for
                     what machine.libraries finds; see worker.sandbox.Toolchain for what `run` owes the sandbox
@@ -15,15 +17,20 @@ readable            glob patterns of further files that the tools read (/etc/jav
 [files]             text files beside the program, the verdict file among them
 same_files_as       the language whose [files] are meant as well
 [[tools]]           name; find: names on the PATH, or package/path inside an installed Python package, in the order
-                    of preference; version: arguments that print it; at_least: the oldest that will do; home:
-                    arguments that print the folder it lives in, where that is not its bin folder's parent
+                    of preference, each with arguments that it always takes; version: arguments that print it;
+                    at_least: the oldest that will do; home: arguments that print the folder it lives in, where that
+                    is not its bin folder's parent
 [warm]              command: fills {cache} once per tool version, outside the sandbox, on nothing but itself
 [self_test]         hello, failing, endless, missing_module, early_exit: the programs of self_test.py
 """
 
 from __future__ import annotations
 
+import dataclasses
 import functools
+import hashlib
+import json
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
@@ -70,6 +77,17 @@ class Runtime:
     tools: tuple[Tool, ...] = ()
     warm: str = ""
     same_files_as: str = ""
+    opaque: tuple[str, ...] = ()
+
+
+# What changes no verdict: words, and what is only asked of a model or of the runtime itself.
+_SAID = ("title", "comment", "stop", "opaque", "self_test", "tools")
+
+
+def fingerprint(runtime: Runtime) -> str:
+    """16 hex digits of how programs are compiled and run: another flag may judge the same program otherwise."""
+    plain = {name: value for name, value in dataclasses.asdict(runtime).items() if name not in _SAID}
+    return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()[:16]
 
 
 @functools.cache
@@ -92,7 +110,8 @@ def read(path: Path) -> Runtime:
     try:
         raw = tomllib.loads(path.read_text(encoding="utf-8"))
         runtime = _runtime(raw)
-    except (KeyError, TypeError, ValueError) as error:  # TOMLDecodeError is a ValueError
+        re.compile("|".join(runtime.opaque))
+    except (KeyError, TypeError, ValueError, re.error) as error:  # TOMLDecodeError is a ValueError
         raise ValueError(f"{path.name}: {error}") from error
     missing = [name for name in SELF_TESTS if name not in runtime.self_test]
     if runtime.name != path.stem or missing:

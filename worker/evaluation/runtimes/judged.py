@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from worker.evaluation.runtimes import machine, self_test
-from worker.evaluation.runtimes.declaration import declared
+from worker.evaluation.runtimes.declaration import declared, fingerprint
 from worker.evaluation.runtimes.self_test import Readiness
 from worker.sandbox import Isolation, Limits, Program, Verdict
 from worker.sandbox import run as run_in_sandbox
@@ -62,9 +62,13 @@ def run(source: str, language: str, limits: Limits, isolation: Isolation) -> Ver
 
 
 def stamps(languages: Iterable[str], isolation: Isolation) -> dict[str, dict[str, Any]]:
-    """For a score: by language, its state, detail and tool versions, as plain JSON."""
+    """For a score, as plain JSON: by language, its state, detail, tool versions and its declaration's fingerprint."""
     found = {language: readiness(language, isolation) for language in sorted(set(languages))}
-    return {
-        language: {"state": one.state, "detail": one.detail, "versions": dict(one.versions)}
-        for language, one in found.items()
-    }
+    return {language: _stamp(language, one) for language, one in found.items()}
+
+
+def _stamp(language: str, found: Readiness) -> dict[str, Any]:
+    runtime = declared().get(language)
+    declaration = fingerprint(runtime) if runtime else ""
+    told = {"state": found.state, "detail": found.detail, "versions": dict(found.versions)}
+    return told | {"declaration": declaration}

@@ -46,6 +46,12 @@ class _FoundTool:
     path: str
     home: str
     version: str
+    arguments: tuple[str, ...] = ()
+
+    @property
+    def command(self) -> str:
+        """For sh."""
+        return shlex.join([self.path, *self.arguments])
 
     @property
     def is_systems(self) -> bool:
@@ -85,13 +91,13 @@ def _fingerprint(folder: Path) -> str:
 def find(tool: Tool) -> _FoundTool:
     """The first of its places that has it, in a version that will do. Raises NotFound, saying what each place had."""
     refusals = []
-    for place in tool.find:
+    for place, *arguments in map(str.split, tool.find):
         path = _locate(place)
         if path is None:
             refusals.append(f"no {place}")
             continue
         try:
-            found = _ask(tool, path)
+            found = _ask(tool, path, tuple(arguments))
         except (OSError, subprocess.SubprocessError) as error:
             refusals.append(f"{path}: {error}")
             continue
@@ -113,14 +119,15 @@ def _locate(place: str) -> str | None:
     return None
 
 
-def _ask(tool: Tool, path: str) -> _FoundTool:
-    version = _output(path, *tool.version).splitlines()[0].strip()
+def _ask(tool: Tool, path: str, arguments: tuple[str, ...]) -> _FoundTool:
+    version = _output(path, *arguments, *tool.version).splitlines()[0].strip()
     path = os.path.realpath(path) if not tool.home else path
     if not tool.home:
-        return _FoundTool(path, str(Path(path).parents[1]), version)
+        folder = Path(path).parent
+        return _FoundTool(path, str(folder.parent if folder.name == "bin" else folder), version, arguments)
     # A launcher, such as rustup's: the tool itself is where it says.
     home = _output(path, *tool.home).strip()
-    return _FoundTool(str(Path(home) / "bin" / Path(path).name), home, version)
+    return _FoundTool(str(Path(home) / "bin" / Path(path).name), home, version, arguments)
 
 
 def _output(*argv: str) -> str:
@@ -134,8 +141,8 @@ def _numbers(version: str) -> list[int]:
 
 
 def _toolchain(runtime: Runtime, found: Mapping[str, _FoundTool], folders: Mapping[str, str]) -> Toolchain:
-    tools = {name: tool.path for name, tool in found.items()}
-    quoted = {name: shlex.quote(path) for name, path in {**tools, **folders}.items()}
+    quoted = {name: shlex.quote(path) for name, path in folders.items()}
+    quoted |= {name: tool.command for name, tool in found.items()}
     roots = [tool.home for tool in found.values() if not tool.is_systems]
     roots += [path for pattern in runtime.readable for path in sorted(glob.glob(pattern))]  # noqa: PTH207 (absolute)
     roots += [folder for folder in folders.values() if folder]
@@ -168,14 +175,15 @@ def _warm(runtime: Runtime, found: Mapping[str, _FoundTool], further: str, versi
 
     It is filled beside its place and then renamed: a warm-up that was interrupted is done again. Raises NotFound.
     """
-    made_of = [runtime.warm, *(tool.path for tool in found.values()), *versions.values()]
+    made_of = [runtime.warm, *(tool.command for tool in found.values()), *versions.values()]
     key = hashlib.sha256("\0".join(made_of).encode()).hexdigest()[:16]
     place = caches() / f"{runtime.name}-{key}"
     if not place.exists():
         unfinished = place.with_name(f"{place.name}.{os.getpid()}")
         unfinished.mkdir(parents=True)
-        paths = {name: tool.path for name, tool in found.items()} | {"cache": str(unfinished), "libraries": further}
-        _fill_cache(runtime, fill(runtime.warm, {name: shlex.quote(path) for name, path in paths.items()}), unfinished)
+        words = {"cache": shlex.quote(str(unfinished)), "libraries": shlex.quote(further)}
+        words |= {name: tool.command for name, tool in found.items()}
+        _fill_cache(runtime, fill(runtime.warm, words), unfinished)
         try:
             unfinished.rename(place)
         except OSError:  # another process was quicker
