@@ -9,7 +9,7 @@ from django.shortcuts import redirect, render
 
 from controlplane.access.doors import MemberRequest, get_owned, project_view
 from controlplane.access.models import Project, Role
-from eval_app import comparison, leaderboard
+from eval_app import comparison, contamination, leaderboard
 from eval_app.models import Evaluation, Suite
 
 
@@ -18,7 +18,7 @@ def compare(request: MemberRequest, project: Project) -> HttpResponse:
     """?ids=a,b,c: the first is the baseline."""
     chosen = [pk.replace("\0", "") for pk in dict.fromkeys(request.GET.get("ids", "").split(",")) if pk]
     rows = Evaluation.objects.for_list(project).filter(pk__in=chosen[: comparison.MOST], sha256__isnull=False)
-    found = {row.pk: row for row in rows.select_related("project")}
+    found = {row.pk: row for row in rows}
     evaluations = [found[pk] for pk in chosen if pk in found]
     if len(evaluations) < 2:
         messages.error(request, "Choose at least two finished evaluations to compare.")
@@ -41,6 +41,7 @@ def standings(request: MemberRequest, project: Project) -> HttpResponse:
     suite = get_owned(suites.distinct(), project, asked) if asked else scored[0]
     language = request.GET.get("language", "")
     groups = leaderboard.groups(suite, language)
+    contamination.mark(suite, groups, language)
     spoken = {name for group in groups for name in leaderboard.languages(group.score)}
     context = {"suites": scored, "suite": suite, "groups": groups, "language": language, "languages": sorted(spoken)}
     context["over_tokens"] = leaderboard.over_tokens(groups[0]) if groups else None

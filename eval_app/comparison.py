@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 from django.urls import reverse
 
 from controlplane.ui import charts
-from eval_app import paired
+from eval_app import languages, paired
 from eval_app.conditions import Difference
 from eval_app.models import Evaluation, SampleResult
 
@@ -99,7 +99,7 @@ def matrix(evaluations: Sequence[Evaluation]) -> charts.Figure:
     place = reverse("evaluation:problem", args=[first.project.slug, first.suite_id])
     links = [f"{place}?{urlencode({'task': task_id})}" for task_id in task_ids]
     return charts.heat_map(
-        [str(one.model_version) for one in evaluations],
+        [one.subject_name for one in evaluations],
         task_ids,
         [[row.get(task_id) for task_id in task_ids] for row in shares],
         x_title="problems, the easiest first",
@@ -113,8 +113,11 @@ def context(evaluations: Sequence[Evaluation]) -> dict[str, Any]:
     beside = columns(evaluations)
     comparable = [column.evaluation for column in beside if not column.differing]
     found: dict[str, Any] = {"columns": beside, "n_comparable": len(comparable)}
+    found["ignoring"] = [one for one in evaluations if one.ignored]
     if len(comparable) > 1:
         found["matrix"] = matrix(comparable)
+        found["languages"], found["radar"] = languages.table(comparable), languages.radar(comparable)
+        found["names"] = [one.subject_name for one in comparable]
     if len(evaluations) == len(comparable) == 2:
         found["test"] = test(*comparable)
         found["gained"], found["lost"] = flips(*comparable)

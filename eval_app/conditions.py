@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 Score = Mapping[str, Any]
+MOST_NAMED = 12  # problems or languages in a sentence
 
 
 @dataclass(frozen=True)
@@ -37,9 +38,22 @@ def conditions(score: Score) -> dict[str, Any]:
         "zygote": isolation.get("zygote", False),
         "limits": isolation.get("limits", {}),
         "runtimes": runtimes(score),
+        "runtime declarations": _declarations(score),
         "decode settings": score["decode"],
         "engine": score["engine"],
+        "harness": harness(score),
     }
+
+
+def harness(score: Score) -> str:
+    """What made the score: this yard, or the harness that it was imported from, with its version."""
+    told = score.get("harness") or {"name": "modelyard"}
+    return f"{told['name']} {told.get('version', '')}".strip()
+
+
+def is_of_endpoint(score: Score) -> bool:
+    """Whether somebody else's server wrote the programs: what runs there is theirs, and no condition of ours."""
+    return str(score["engine"].get("name")).startswith("endpoint:")
 
 
 def runtimes(score: Score) -> dict[str, str]:
@@ -51,28 +65,43 @@ def runtimes(score: Score) -> dict[str, str]:
 def _versions(language: str, stamp: Mapping[str, Any]) -> str:
     """Of its tools, each by its name unless that is the language's; a runtime without any says its state."""
     tools = sorted(stamp.get("versions", {}).items())
-    return ", ".join(version if tool == language else f"{tool} {version}" for tool, version in tools) or stamp["state"]
+    named = (
+        # Most tools say their own name beside the number.
+        version if tool == language or version.lower().startswith(tool) else f"{tool} {version}"
+        for tool, version in tools
+    )
+    return ", ".join(named) or str(stamp["state"])
+
+
+def _declarations(score: Score) -> dict[str, str]:
+    """By language, the fingerprint of how programs are compiled and run: another flag is another judge."""
+    stamps = score.get("runtimes") or {}
+    return {language: stamp["declaration"] for language, stamp in sorted(stamps.items()) if stamp.get("declaration")}
 
 
 def _problems(score: Score) -> dict[str, Any]:
-    """The first `n` of a suite version, of these languages, without these: together that names the problems."""
-    found: dict[str, Any] = {"n": score["n_problems"]}
+    """The first `number` of a suite version, of these languages, without these: together that names the problems."""
+    found: dict[str, Any] = {"number": score["n_problems"]}
     languages = sorted(score.get("by_language") or {})
     if len(languages) > 1:  # of one language the suite version says it, and older scores do not name theirs
         found["languages"] = languages
-    if score.get("excluded"):
-        found["excluded"] = sorted(str(row["task_id"]) for row in score["excluded"])
+    found["left out"] = sorted(str(row["task_id"]) for row in score.get("excluded") or ())
     return found
 
 
 def key(score: Score) -> str:
     """Equal for scores made under equal conditions."""
-    return json.dumps(conditions(score), sort_keys=True)
+    found = conditions(score)
+    if is_of_endpoint(score):
+        del found["engine"]
+    return json.dumps(found, sort_keys=True)
 
 
 def differing(ours: Score, theirs: Score) -> list[Difference]:
     """What the two do not share, in a fixed order; of settings, only those that differ."""
     mine, other = conditions(ours), conditions(theirs)
+    if is_of_endpoint(ours) or is_of_endpoint(theirs):
+        del mine["engine"]
     return [Difference(name, *_told(mine[name], other[name])) for name in mine if mine[name] != other[name]]
 
 
@@ -84,10 +113,13 @@ def _told(one: Any, two: Any) -> tuple[str, str]:
 
 
 def _listed(values: Mapping[str, Any], names: list[str]) -> str:
-    return ", ".join(f"{name} {_plain(values[name])}" if name in values else f"{name} not told" for name in names)
+    return "; ".join(f"{name} {_plain(values[name])}" if name in values else f"{name} not told" for name in names)
 
 
 def _plain(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if isinstance(value, list):
+        more = f" and {len(value) - MOST_NAMED} more" if len(value) > MOST_NAMED else ""
+        return ", ".join(map(_plain, value[:MOST_NAMED])) + more or "none"
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

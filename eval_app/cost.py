@@ -7,9 +7,15 @@ from typing import Any
 
 from django.db.models import Count
 
-from controlplane.jobs.models import JobEvent
+from controlplane.jobs.models import Job, JobEvent
 from eval_app.models import Evaluation
 
+_TOLD = {
+    "generate_seconds": "completions, by the clock",
+    "generate_cpu_seconds": "completions, processor time",
+    "judge_cpu_seconds": "programs, processor time",
+}
+_TOKENS = {"prompt_tokens": "tokens read", "completion_tokens": "tokens written"}
 _MARKS = ("stage.entered", "job.succeeded", "job.failed", "job.crashed", "job.cancelled", "job.requeued")
 
 
@@ -17,19 +23,22 @@ def of_evaluation(evaluation: Evaluation) -> list[tuple[str, float]]:
     """(what, seconds) in the order of time; what the score does not say is left out, never guessed."""
     job, told = evaluation.job, evaluation.summary.get("cost") or {}
     found: list[tuple[str, float]] = []
+    if job is None:
+        return found
     if job.started_at and job.finished_at:
         found.append(("in all", (job.finished_at - job.started_at).total_seconds()))
-    found += _phases(evaluation)
-    if "generate_seconds" in told:
-        found.append(("generating", told["generate_seconds"]))
-    if "judge_cpu_seconds" in told:
-        found.append(("programs, processor time", told["judge_cpu_seconds"]))
-    return found
+    found += _phases(job)
+    return found + [(name, told[key]) for key, name in _TOLD.items() if told.get(key) is not None]
 
 
-def _phases(evaluation: Evaluation) -> list[tuple[str, float]]:
+def tokens(evaluation: Evaluation) -> list[tuple[str, int]]:
+    """(which, how many) that the model read and wrote; empty where the score does not say it."""
+    told = evaluation.summary.get("cost") or {}
+    return [(name, told[key]) for key, name in _TOKENS.items() if told.get(key) is not None]
+
+
+def _phases(job: Job) -> list[tuple[str, float]]:
     """Of the last attempt: an earlier one's generations are kept, so that its time is not this one's."""
-    job = evaluation.job
     marks = JobEvent.objects.filter(job=job, attempt=job.attempt, event__in=_MARKS).order_by("id")
     return [
         (str(mark.payload.get("phase", "")), (after.at - mark.at).total_seconds())

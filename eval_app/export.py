@@ -9,9 +9,13 @@ from typing import Any
 
 from django.http import StreamingHttpResponse
 
+from eval_app import contamination
 from eval_app.models import Evaluation
 
 COLUMNS = ("task_id", "sample", "outcome", "seconds", "is_truncated", "prompt", "completion", "output")
+# And how the problem stands in the training data: a kind of ContaminationMatch, "" for one that was not found, None
+# where nobody looked.
+CONTAMINATION = "contamination"
 CHUNK = 500
 TYPES = {"csv": "text/csv; charset=utf-8", "jsonl": "application/x-ndjson"}
 # A spreadsheet runs a cell that begins so (OWASP, CSV Injection); what a model wrote is not to be run.
@@ -26,13 +30,16 @@ def samples(evaluation: Evaluation, kind: str) -> StreamingHttpResponse:
 
 
 def _rows(evaluation: Evaluation) -> Iterator[tuple[Any, ...]]:
+    standing = contamination.of_evaluation(evaluation) if evaluation.is_ready else contamination.Standing(None)
+    kinds = {found.task_id: found.kind for found in standing.found}
     rows = evaluation.samples.order_by("task_id", "sample").values_list(*COLUMNS)
-    yield from rows.iterator(chunk_size=CHUNK)
+    for row in rows.iterator(chunk_size=CHUNK):
+        yield (*row, kinds.get(row[0], "") if standing.check else None)
 
 
 def _jsonl(evaluation: Evaluation) -> Iterator[str]:
     for row in _rows(evaluation):
-        yield json.dumps(dict(zip(COLUMNS, row, strict=True)), ensure_ascii=False) + "\n"
+        yield json.dumps(dict(zip((*COLUMNS, CONTAMINATION), row, strict=True)), ensure_ascii=False) + "\n"
 
 
 class _Echo:
@@ -44,7 +51,7 @@ class _Echo:
 
 def _csv(evaluation: Evaluation) -> Iterator[str]:
     writer = csv.writer(_Echo())
-    yield writer.writerow(COLUMNS)
+    yield writer.writerow((*COLUMNS, CONTAMINATION))
     for row in _rows(evaluation):
         yield writer.writerow([_harmless(value) for value in row])
 

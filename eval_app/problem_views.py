@@ -1,37 +1,28 @@
-"""Pages of a suite's problems, of what models wrote for one, and of one sample."""
+"""Pages of one problem with what models wrote for it, and of one sample."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from django.contrib import messages
 from django.db.models import F, Q, QuerySet
 from django.http import Http404, HttpResponse
 from django.http.response import HttpResponseBase
-from django.shortcuts import get_object_or_404, render
+from django.shortcuts import get_object_or_404, redirect, render
 
 from controlplane.access.doors import MemberRequest, get_owned, project_view
 from controlplane.access.models import Project, Role
+from controlplane.access.refusals import Refused
 from controlplane.ui.pages import Key, page_of
-from eval_app import export
+from eval_app import actions, export
 from eval_app.diffs import Line, diff
-from eval_app.models import Evaluation, SampleResult, Suite
+from eval_app.forms import ProblemForm
+from eval_app.models import SUBJECT, UNSHOWN, Evaluation, SampleResult, Suite, SuiteProblem
 from eval_app.problems import Known, known
 
 A_PAGE = 20  # whole programs with their output and diff
 NEWEST_EVALUATION = (Key("made"), Key("evaluation_id"), Key("sample", descending=False))
 NO_FAULT = ("passed", "sandbox_failed")  # neither is a failure of the model
-
-
-@project_view(Role.VIEWER)
-def suite_detail(request: MemberRequest, project: Project, pk: str) -> HttpResponse:
-    """The suite's problems: its own rows, or those that its newest evaluation was judged on."""
-    suite = get_owned(Suite, project, pk)
-    newest = Evaluation.objects.finished().filter(suite=suite).order_by("-created_at", "-id").first()
-    context: dict[str, Any] = {"suite": suite, "newest": newest}
-    context["judged"] = {row["task_id"]: row for row in newest.summary["problems"]} if newest else {}
-    own = suite.problems.order_by("created_at", "pk").values_list("task_id", flat=True) if suite.is_own else ()
-    context["rows"] = [(task_id, context["judged"].get(task_id)) for task_id in (own or context["judged"])]
-    return render(request, "evaluation/suite.html", context)
 
 
 @project_view(Role.VIEWER)
@@ -41,12 +32,13 @@ def problem_detail(request: MemberRequest, project: Project, pk: str) -> HttpRes
     task_id, outcome = (request.GET.get(name, "").replace("\0", "") for name in ("task", "outcome"))
     evaluations = Evaluation.objects.filter(suite=suite, archived_at=None)
     samples = SampleResult.objects.filter(evaluation__in=evaluations, task_id=task_id)
-    newest = evaluations.filter(sha256__isnull=False).order_by("-created_at", "-id").first()
+    newest = evaluations.finished().made_here().order_by("-created_at", "-id").first()
     problem = known(suite, task_id, newest)
     if problem is None and not samples.exists():
         raise Http404("No such problem.")
     shown = samples.filter(outcome=outcome) if outcome else samples
-    rows = shown.select_related("evaluation__model_version__model").defer("evaluation__summary")
+    subject = [f"evaluation__{name}" for name in SUBJECT]
+    rows = shown.select_related(*subject).defer("evaluation__summary", *(f"evaluation__{name}" for name in UNSHOWN))
     page = page_of(rows.annotate(made=F("evaluation__created_at")), request.GET, NEWEST_EVALUATION, A_PAGE)
     context = {"suite": suite, "task_id": task_id, "problem": problem, "page": page, "outcome": outcome}
     context["prompt"] = problem.prompt if problem else samples[0].prompt
@@ -64,6 +56,38 @@ def sample_detail(request: MemberRequest, project: Project, pk: str, sample: int
     context["diff"] = _diff(problem, row)
     context |= {"before": _failed(row, backwards=True), "after": _failed(row)}
     return render(request, "evaluation/sample.html", context)
+
+
+@project_view(Role.MEMBER, methods=("GET", "POST"))
+def problem_of_sample(request: MemberRequest, project: Project, pk: str, sample: int) -> HttpResponse:
+    """Make what a model wrote a problem of the project's own suite: to mend its tests, or to ask it in another way."""
+    evaluation = get_owned(Evaluation.objects.for_list(project), project, pk)
+    row = get_object_or_404(SampleResult, evaluation=evaluation, pk=sample)
+    form = ProblemForm(request.POST or None, initial=_asked(row, known(evaluation.suite, row.task_id, evaluation)))
+    if request.method == "POST" and form.is_valid():
+        try:
+            problem = actions.add_problem(project=project, by=request.user, from_sample=row, **form.cleaned_data)
+            return problem_added(request, problem)
+        except Refused as refused:
+            form.add_error(None, str(refused))
+    context = {"form": form, "evaluation": evaluation, "sample": row}
+    return render(request, "evaluation/problem_new.html", context, status=422 if form.errors else 200)
+
+
+def problem_added(request: MemberRequest, problem: SuiteProblem) -> HttpResponse:
+    """To its suite, which is where it is admitted."""
+    messages.success(request, f"{problem} counts from the suite's next evaluation on, if it is admitted.")
+    return redirect("evaluation:suite", problem.suite.project.slug, problem.suite_id)
+
+
+def _asked(row: SampleResult, problem: Known | None) -> dict[str, str]:
+    """What the form begins with; what failed is the wrong completion, what passed is the right one."""
+    passed = row.outcome == SampleResult.Outcome.PASSED
+    if problem is None:
+        return {"language": "python", "prompt": row.prompt, "reference" if passed else "buggy": row.completion}
+    told = {name: getattr(problem, name) for name in ("language", "suffix", "reference", "tests", "buggy")}
+    told["prompt"] = f"{problem.setup}{problem.prompt}"
+    return told if passed else told | {"buggy": row.completion}
 
 
 @project_view(Role.VIEWER)

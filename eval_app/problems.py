@@ -1,7 +1,8 @@
 """What is known of a problem beside its prompt: its reference and its tests; and a project's own problems as a file.
 
-Looked for in the project's own rows, in what the evaluation was judged on, and in a file that was uploaded here. Files
-elsewhere are the workers' to read: this process opens nothing outside storage, whatever path a suite names.
+Looked for in what the evaluation was judged on, in the project's own rows, in what was admitted, and in a file that was
+uploaded here. Files elsewhere are the workers' to read: this process opens nothing outside storage, whatever path a
+suite names.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Any
 import fsspec
 from django.conf import settings
 
-from eval_app.models import Evaluation, Suite, SuiteProblem
+from eval_app.models import Evaluation, SampleResult, Suite, SuiteAdmission, SuiteProblem
 from worker import manifest
 
 FILE = "problems.jsonl"
@@ -31,24 +32,32 @@ class Known:
     prompt: str
     reference: str
     tests: str
+    suffix: str = ""
+    setup: str = ""  # before the prompt, unseen by the model
+    buggy: str = ""
     from_completion: str = ""
+    from_sample: SampleResult | None = None
 
 
 def known(suite: Suite, task_id: str, evaluation: Evaluation | None = None) -> Known | None:
     """The problem as `evaluation` saw it, or as the suite has it now; None where neither can be read here."""
-    row = next(_in_evaluation(evaluation, task_id), None) if evaluation and evaluation.uri else None
+    row = _in_artifact(evaluation, task_id)
     if row is not None:
         return _of_record(row)
     if suite.is_own:
         own = suite.problems.filter(task_id=task_id).first()
         return _of_row(own) if own else None
+    row = _in_artifact(SuiteAdmission.objects.newest_ready(suite), task_id)
+    if row is not None:
+        return _of_record(row)
     is_kept = suite.location.startswith(_storage()) and "/../" not in suite.location
     found = next(_rows(suite.location, task_id), None) if is_kept else None
     return _of_record(found) if found is not None else None
 
 
-def _in_evaluation(evaluation: Evaluation, task_id: str) -> Iterator[Mapping[str, Any]]:
-    return _rows(f"{evaluation.uri}/{FILE}", task_id)
+def _in_artifact(made: Evaluation | SuiteAdmission | None, task_id: str) -> Mapping[str, Any] | None:
+    """Both keep the problems that they were made of, whatever format the suite has."""
+    return next(_rows(f"{made.uri}/{FILE}", task_id), None) if made and made.uri else None
 
 
 def _storage() -> str:
@@ -71,7 +80,8 @@ def _rows(address: str, task_id: str) -> Iterator[Mapping[str, Any]]:
 
 
 def _of_row(row: SuiteProblem) -> Known:
-    return Known(row.task_id, row.language, row.prompt, row.reference, row.tests, row.from_completion)
+    told = ("task_id", "language", "prompt", "reference", "tests", "suffix", "buggy", "from_completion", "from_sample")
+    return Known(**{name: getattr(row, name) for name in told})
 
 
 def _of_record(row: Mapping[str, Any]) -> Known:
@@ -79,7 +89,14 @@ def _of_record(row: Mapping[str, Any]) -> Known:
     before, tests = str(row.get("before") or ""), row.get("tests") or row.get("test") or ""
     reference = row.get("reference") or row.get("canonical_solution") or ""
     return Known(
-        str(row["task_id"]), str(row.get("language", "python")), str(row["prompt"]), str(reference), f"{before}{tests}"
+        task_id=str(row["task_id"]),
+        language=str(row.get("language", "python")),
+        prompt=str(row["prompt"]),
+        reference=str(reference),
+        tests=f"{before}{tests}",
+        suffix=str(row.get("suffix") or ""),
+        setup=str(row.get("setup") or ""),
+        buggy=str(row.get("buggy") or ""),
     )
 
 

@@ -1,4 +1,4 @@
-"""A suite's file from a browser: checked as JSON lines, then kept in storage under its hash.
+"""Files from a browser, kept in storage under their hash: a suite, checked as JSON lines, or another harness's results.
 
 Whether each line is a problem is said by the worker, which knows the formats; what it cannot read at all is refused here.
 """
@@ -8,8 +8,10 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import re
 import tempfile
 import zlib
+from collections.abc import Mapping
 from pathlib import Path
 
 from django.conf import settings
@@ -20,6 +22,7 @@ from worker import manifest
 MOST_BYTES = 20_000_000  # as it is sent; HumanEval in 18 languages is 7 MB
 MOST_PLAIN_BYTES = 200_000_000  # unpacked: a gzip file of 200 kB can hold as much
 SUFFIXES = (".jsonl", ".jsonl.gz")
+_PLAIN_NAME = re.compile(r"\w[\w.,:+@= -]{0,199}")
 
 
 def keep(file_name: str, content: bytes) -> str:
@@ -30,12 +33,19 @@ def keep(file_name: str, content: bytes) -> str:
     if len(content) > MOST_BYTES:
         raise Refused(f"The file has {len(content) / 1e6:.1f} MB; at most {MOST_BYTES / 1e6:.0f} MB are taken.")
     _check(_plain(content) if suffix.endswith(".gz") else content)
+    return f"{keep_files({f'problems{suffix}': content}, 'suite').uri}/problems{suffix}"
+
+
+def keep_files(files: Mapping[str, bytes], noun: str) -> manifest.Artifact:
+    """A folder of `files` by name, in storage among those of its `noun`. Raises Refused for a name that is no plain one."""
     with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(scratch) / "suite"
+        folder = Path(scratch) / noun
         folder.mkdir()
-        (folder / f"problems{suffix}").write_bytes(content)
-        artifact = manifest.publish(folder, settings.STORAGE_URL, "suite")
-    return f"{artifact.uri}/problems{suffix}"
+        for name, content in files.items():
+            if not _PLAIN_NAME.fullmatch(name):
+                raise Refused(f"The file's name {name!r} is not one to keep: use letters, digits, dots and dashes.")
+            (folder / name).write_bytes(content)
+        return manifest.publish(folder, settings.STORAGE_URL, noun)
 
 
 def _plain(content: bytes) -> bytes:

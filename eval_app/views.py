@@ -13,7 +13,7 @@ from controlplane.access.models import Project, Role
 from controlplane.access.refusals import Refused
 from controlplane.ui import choices
 from controlplane.ui.pages import Key, page_of
-from eval_app import actions, cost, figures
+from eval_app import actions, contamination, cost, figures
 from eval_app.forms import EvaluationForm, SuiteForm, SuiteUploadForm
 from eval_app.models import Evaluation, Suite
 
@@ -38,25 +38,28 @@ def evaluation_detail(request: MemberRequest, project: Project, pk: str) -> Http
         "outcomes": evaluation.samples.values("outcome").annotate(n=Count("id")).order_by("-n"),
         "outcome": outcome,
     }
+    context["may_judge_again"] = evaluation.is_ready and not evaluation.harness and request.role >= Role.MEMBER
+    context["again"] = evaluation.judged_again.filter(archived_at=None).select_related("suite", "job").order_by("pk")
     context |= figures.of_evaluation(evaluation) if evaluation.is_ready else {"so_far": cost.judged(evaluation)}
+    context["may_write"] = request.role >= Role.MEMBER
+    context["standing"] = contamination.of_evaluation(evaluation) if evaluation.is_ready else None
     return render(request, "evaluation/evaluation.html", context)
 
 
 @project_view(Role.MEMBER, methods=("GET", "POST"))
 def evaluation_new(request: MemberRequest, project: Project) -> HttpResponse:
     actions.add_built_in_suites(project=project)
-    initial = {name: request.GET.get(name) for name in ("model_version", "suite")}
+    initial = {name: request.GET.get(name) for name in ("model_version", "baseline", "suite")}
     form = EvaluationForm(request.POST or None, project=project, initial=initial)
     if rows := choices.asked(request, form):
         return rows
     if request.method == "POST" and form.is_valid():
-        data = form.cleaned_data
-        inputs = {name: data[name] for name in ("model_version", "suite", "dataset_version")}
+        inputs = {"subject": form.subject} | {name: form.cleaned_data[name] for name in ("suite", "dataset_version")}
         try:
             made = actions.evaluate_model(project=project, by=request.user, **inputs, parameters=form.parameters())
             return redirect("evaluation:evaluation", project.slug, made.pk)
         except Refused as refused:
-            form.add_error("suite", str(refused))
+            form.add_error(None, str(refused))
     return render(request, "evaluation/new.html", {"form": form}, status=422 if form.errors else 200)
 
 
@@ -70,8 +73,8 @@ def suite_add(request: MemberRequest, project: Project) -> HttpResponse:
     form = SuiteForm(request.POST)
     if form.is_valid():
         try:
-            actions.add_suite(project=project, by=request.user, **form.cleaned_data)
-            return redirect("evaluation:suite-list", project.slug)
+            made = actions.add_suite(project=project, by=request.user, **form.cleaned_data)
+            return redirect("evaluation:suite", project.slug, made.pk)
         except Refused as refused:
             form.add_error(None, str(refused))
     return _suites(request, project, form=form)
@@ -95,8 +98,8 @@ def suite_upload(request: MemberRequest, project: Project) -> HttpResponse:
 def _suites(
     request: MemberRequest, project: Project, form: SuiteForm | None = None, upload: SuiteUploadForm | None = None
 ) -> HttpResponse:
-    suites = Suite.objects.filter(project=project, archived_at=None).annotate(n=Count("evaluations")).order_by("name")
-    built_in = [{"name": name, "description": text} for name, text in actions.BUILT_IN.items()]
+    if project.archived_at is None:
+        actions.add_built_in_suites(project=project)
     context: dict[str, Any] = {"form": form or SuiteForm(), "upload": upload or SuiteUploadForm(prefix="upload")}
-    context |= {"suites": suites, "built_in": built_in}
+    context |= {"suites": Suite.objects.for_list(project), "may_write": request.role >= Role.MEMBER}
     return render(request, "evaluation/suites.html", context, status=422 if form or upload else 200)

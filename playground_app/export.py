@@ -18,7 +18,7 @@ from worker import manifest, specs
 def accepted(project: Project) -> Any:
     """The completions that people took, oldest first."""
     kept = Completion.objects.filter(project=project, feedback__kind=Feedback.Kind.ACCEPT)
-    return kept.select_related("deployment__model_version__model").order_by("at", "id")
+    return kept.select_related("deployment__model_version__model", "user").order_by("at", "id")
 
 
 def publish_rows(project: Project) -> specs.ArtifactRef:
@@ -45,4 +45,5 @@ def _rows(project: Project) -> Iterator[dict[str, Any]]:
             "at": item.at.isoformat(),
             "deployment": item.deployment_id,
             "model_version": str(item.deployment.model_version),
+            "author": item.user.username if item.user else "",
         }

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from django import forms
 
 from controlplane.ui.choices import RowField, RowsForm
@@ -37,24 +35,3 @@ class ExportForm(RowsForm):
         required=False,
         help_text="Its documents come along; empty takes the feedback alone.",
     )
-
-
-class CodeField(forms.CharField):
-    """Code as it is: its spaces stay, and its lines end as a model sees them (browsers send CR LF)."""
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(strip=False, widget=forms.Textarea(attrs={"rows": 6, "class": "mono"}), **options)
-
-    def to_python(self, value: Any) -> str:
-        return (super().to_python(value) or "").replace("\r\n", "\n")
-
-
-class ProblemForm(forms.Form):
-    """A completion that was wrong, as a problem that models are scored on from now on."""
-
-    suite = forms.SlugField(max_length=80, initial="from-the-playground", help_text="A new name begins a suite.")
-    language = forms.SlugField(max_length=30, help_text="What the tests are written in: python, javascript, go …")
-    prompt = CodeField(help_text="What the model sees.")
-    suffix = CodeField(required=False, help_text="What follows the gap, if it is one.")
-    reference = CodeField(help_text="The completion that would have been right.")
-    tests = CodeField(help_text="Code after it that fails unless it is right.")

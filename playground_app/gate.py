@@ -59,7 +59,9 @@ def _evaluated(latest: Evaluation | None) -> Rule:
 
 def _same_tokenizer(version: ModelVersion) -> Rule:
     ours = version.tokenizer.sha256 or ""
-    theirs = version.run.shard_set.tokenizer.sha256 or "" if version.run else ours
+    if version.run is None:
+        return Rule("tokenizer", True, f"Imported with its own tokenizer, {ours[:6]}.")
+    theirs = version.run.shard_set.tokenizer.sha256 or ""
     if ours == theirs:
         return Rule("tokenizer", True, f"Registered and trained with the same tokenizer, {ours[:6]}.")
     return Rule("tokenizer", False, f"Registered with tokenizer {ours[:12]}, trained with {theirs[:12]}.")
@@ -91,5 +93,5 @@ def _not_worse(latest: Evaluation | None, production: ModelVersion | None, versi
 
 
 def _finished(version: ModelVersion) -> list[Evaluation]:
-    done = version.evaluations.filter(sha256__isnull=False, archived_at=None)
+    done = Evaluation.objects.finished().made_here().filter(model_version=version)
     return list(done.select_related("suite").order_by("-created_at"))

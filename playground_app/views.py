@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from asgiref.sync import sync_to_async
 from django.contrib import messages
 from django.http import HttpResponse, HttpResponseBase, JsonResponse
 from django.shortcuts import redirect, render
@@ -13,14 +12,16 @@ from controlplane.access.refusals import Refused
 from controlplane.ui import choices
 from controlplane.ui.pages import page_of
 from eval_app.actions import add_problem
+from eval_app.forms import ProblemForm
+from eval_app.problem_views import problem_added
 from playground_app import actions, completions, figures, gate
 from playground_app.api import event_stream, parts
 from playground_app.completions import BadRequest, error_body
 from playground_app.export import accepted
-from playground_app.forms import ExportForm, FeedbackForm, ProblemForm, PromoteForm, ReasonForm
+from playground_app.forms import ExportForm, FeedbackForm, PromoteForm, ReasonForm
 from playground_app.models import Completion, Deployment
-from playground_app.routing import NoRoute, route, routes
-from playground_app.streaming import Answer
+from playground_app.routing import NoRoute, is_staff, route, routes
+from playground_app.streaming import Answer, briefly
 from training_app.models import Model, ModelVersion
 
 EXAMPLE = '''class Inventory:
@@ -73,14 +74,13 @@ def completion_detail(request: MemberRequest, project: Project, pk: str) -> Http
 def problem_new(request: MemberRequest, project: Project, pk: str) -> HttpResponse:
     """Make a bad completion a problem of the project's own suite."""
     completion = get_owned(Completion.objects.select_related("deployment"), project, pk)
-    initial = {name: getattr(completion, name) for name in ("prompt", "suffix")}
-    initial["language"] = completion.language or "python"
+    initial = {"suite": "from-the-playground", "language": completion.language or "python", "buggy": completion.text}
+    initial |= {name: getattr(completion, name) for name in ("prompt", "suffix")}
     form = ProblemForm(request.POST or None, initial=initial)
     if request.method == "POST" and form.is_valid():
         try:
             problem = add_problem(project=project, by=request.user, from_completion=pk, **form.cleaned_data)
-            messages.success(request, f"{problem} counts from the suite's next evaluation on.")
-            return redirect("evaluation:suite", project.slug, problem.suite_id)
+            return problem_added(request, problem)
         except Refused as refused:
             form.add_error(None, str(refused))
     context = {"form": form, "completion": completion}
@@ -120,7 +120,7 @@ def roll_back(request: MemberRequest, project: Project, pk: str, alias: str) -> 
 
 @project_view(Role.MEMBER)
 def editor(request: MemberRequest, project: Project) -> HttpResponse:
-    found = routes(project, request.user)
+    found = routes(project, staff=is_staff(request.user, request.role))
     chosen = next((item for item in found if item.name == request.GET.get("model")), found[0] if found else None)
     context = {
         "routes": found,
@@ -139,7 +139,8 @@ async def complete(request: MemberRequest, project: Project) -> HttpResponseBase
         raw = completions.json_object(request.body)
         language = str(raw.pop("language", ""))
         body = completions.read({**raw, "stream": True, "stream_options": {"include_usage": True}})
-        found = await sync_to_async(route)(project, request.user, body.model)
+        staff = is_staff(request.user, request.role)
+        found = await briefly(route, project, body.model, staff=staff)
     except BadRequest as error:
         return JsonResponse(error.body(), status=400)
     except NoRoute as error:

@@ -136,7 +136,7 @@ def test_the_matrix_of_twenty_versions_and_164_problems_is_one_valid_figure(
         for number in range(2, 23)
     ]
     ids = ",".join(row.pk for row in rows)
-    with django_assert_num_queries(5):  # session, person, project, role, evaluations
+    with django_assert_num_queries(4):  # session, person, project with role, evaluations
         page = grace_client.get(COMPARE, {"ids": ids})
     figure = page.context["matrix"]
     go.Figure(figure)

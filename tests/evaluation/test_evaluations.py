@@ -24,7 +24,7 @@ def sample(task_id, outcome, **more):
 
 def evaluate(chain, **parameters):
     suite = actions.built_in_suite(project=chain.run.project, by=None, name="starter-python")
-    asked = {"model_version": chain.version, "suite": suite, "dataset_version": chain.dataset_version}
+    asked = {"subject": chain.version, "suite": suite, "dataset_version": chain.dataset_version}
     return actions.evaluate_model(project=chain.run.project, by=None, parameters=parameters, **asked)
 
 

@@ -114,7 +114,7 @@ def test_a_projects_own_problems_are_written_out_when_an_evaluation_starts(chain
     own_problem(project, suffix="\n")
     problem = own_problem(project, language="go", from_completion="cmpl-1")
     assert problem.task_id == "ours/2"
-    asked = {"model_version": chain.version, "suite": problem.suite, "parameters": {"samples": 1}}
+    asked = {"subject": chain.version, "suite": problem.suite, "parameters": {"samples": 1}}
     evaluation = actions.evaluate_model(project=project, by=None, **asked)
     spec = jobs.evaluate_model.spec_for(evaluation.job)
     assert spec == jobs.evaluate_model.spec_for(evaluation.job)
@@ -266,7 +266,7 @@ def test_a_token_reads_evaluations_samples_and_a_leaderboard(chain, project, gra
     lines = b"".join(client.get(f"{place}/samples", headers=headers).streaming_content).splitlines()
     assert [json.loads(line)["outcome"] for line in lines] == ["passed"]
     (table,) = client.get("/v1/suites/starter-python/leaderboard", headers=headers).json()["data"]
-    assert [row["model_version"] for row in table["rows"]] == ["one v1"]
+    assert [row["subject"] for row in table["rows"]] == ["one v1"]
 
 
 def test_a_token_of_another_project_or_scope_reads_nothing(chain, project, other_project, grace, mallory, client):
@@ -290,7 +290,7 @@ def event(job, name, seconds=0, **payload):
 
 def test_a_running_evaluation_counts_its_verdicts_and_asks_again(chain, grace_client):
     suite = chain.evaluation.suite
-    asked = {"model_version": chain.version, "suite": suite, "parameters": {"samples": 1}}
+    asked = {"subject": chain.version, "suite": suite, "parameters": {"samples": 1}}
     evaluation = actions.evaluate_model(project=chain.version.project, by=None, **asked)
     for outcome in ("passed", "failed", "failed"):
         event(evaluation.job, "sample.judged", outcome=outcome)
@@ -314,7 +314,7 @@ def test_what_an_evaluation_took_is_told_by_phase(chain):
     chain.evaluation.summary["cost"] = {"generate_seconds": 58.5, "judge_cpu_seconds": 12.5}
     told = dict(cost.of_evaluation(chain.evaluation))
     assert told.pop("in all") == pytest.approx(90, abs=0.1)
-    assert told == {"generate": 60, "judge": 25, "generating": 58.5, "programs, processor time": 12.5}
+    assert told == {"generate": 60, "judge": 25, "completions, by the clock": 58.5, "programs, processor time": 12.5}
 
 
 def test_the_page_of_an_evaluation_says_isolation_runtimes_and_limits(chain, grace_client):
