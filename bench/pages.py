@@ -136,6 +136,7 @@ EXAMPLES = {
     "registry": "g000000001",
     "evaluations": "e000000001",
     "suites": "u000000001",
+    "baselines": "b000000001",
     "deployments": "y000000001",
     "pipelines": "p000000001",
     "completions": "cmpl-1",

@@ -7,8 +7,11 @@ training that the run page is measured on; the other half is spread evenly. No j
 
 from __future__ import annotations
 
+import contextlib
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +48,7 @@ PREFIXES |= {
     "Suite": "u",
     "Model": "g",
     "Dataset": "a",
+    "Baseline": "b",
 }
 STEPS = "TIMESTAMPTZ '2026-01-01' - n * INTERVAL '10 minutes'"  # a row's moment: number 1 is the newest
 
@@ -185,6 +189,7 @@ def _evaluation(sizes: Sizes, owned: dict[str, str]) -> None:
          suite_id=key("Suite", "1 + n % 5"), model_version_id=key("ModelVersion"),
          dataset_version_id=key("DatasetVersion"), parameters=plain({"samples": 1}),
          counts=plain({"problems": SAMPLES}), summary=plain(SCORE))  # fmt: skip
+    fill(row("evaluation.Baseline"), 20, **owned, id=key("Baseline"), name="'baseline-' || n")
     samples = {"prompt": "'def f(n):'", "completion": "' return n'", "seconds": "0.1", "sample": "0"}
     samples |= {"outcome": "CASE WHEN n % 3 = 0 THEN 'passed' ELSE 'failed' END", "task_id": "'problem/' || n"}
     fill(row("evaluation.SampleResult"), SAMPLES, evaluation_id=key("Evaluation", "1"), **samples)
@@ -215,10 +220,40 @@ def _points(sizes: Sizes) -> None:
     width, half = len(METRICS), sizes.points // 2
     names = "ARRAY[" + ", ".join(f"'{name}'" for name in METRICS) + "]::varchar[]"
     name = f"({names})[1 + n % {width}]"
-    fill(row("jobs.MetricPoint"), half, job_id=job_key("train_model", "1"), name=name, step=f"n / {width}", **shape)
     others = f"2 + n / {width} % {sizes.runs - 1}"
-    fill(row("jobs.MetricPoint"), sizes.points - half, job_id=job_key("train_model", others), name=name,
-         step=f"n / {width} / {sizes.runs - 1}", **shape)  # fmt: skip
+    with _without_indexes("jobs_metricpoint"):
+        fill(row("jobs.MetricPoint"), half, job_id=job_key("train_model", "1"), name=name, step=f"n / {width}", **shape)
+        fill(row("jobs.MetricPoint"), sizes.points - half, job_id=job_key("train_model", others), name=name,
+             step=f"n / {width} / {sizes.runs - 1}", **shape)  # fmt: skip
+    with connection.cursor() as cursor:
+        for statement in import_module("controlplane.jobs.migrations.0002_metric_windows").FROM_POINTS:
+            cursor.execute(statement)
+
+
+@contextlib.contextmanager
+def _without_indexes(table: str) -> Iterator[None]:
+    """Indexes and constraints of a table are made again once it is full: row by row, 10 million took @@ s."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint"
+            " WHERE conrelid = %s::regclass AND contype IN ('f', 'u', 'p') ORDER BY contype DESC",
+            [table],
+        )
+        constraints = cursor.fetchall()
+        cursor.execute(
+            "SELECT indexname, indexdef FROM pg_indexes WHERE tablename = %s AND indexname <> ALL (%s)",
+            [table, [name for name, _ in constraints]],
+        )
+        indexes = cursor.fetchall()
+        for name, _ in constraints:
+            cursor.execute(f'ALTER TABLE {table} DROP CONSTRAINT "{name}"')
+        for name, _ in indexes:
+            cursor.execute(f'DROP INDEX "{name}"')
+        yield
+        for name, definition in constraints:
+            cursor.execute(f'ALTER TABLE {table} ADD CONSTRAINT "{name}" {definition}')
+        for _, definition in indexes:
+            cursor.execute(definition)
 
 
 def _access(sizes: Sizes, project: Project, user: User) -> None:

@@ -55,10 +55,20 @@ def env_secret(name: str, state_dir: Path, production: bool) -> str:
     return kept_secret(state_dir / "secrets" / name.lower())
 
 
+def env_earlier_secrets(name: str) -> list[str]:
+    """From NAME, separated by commas, or NAME_FILE, one a line."""
+    if path := env(f"{name}_FILE"):
+        return Path(path).read_text().split()
+    return env_list(name)
+
+
 PRODUCTION = env_bool("YARD_PRODUCTION")
 DEBUG = env_bool("YARD_DEBUG")
 STATE_DIR = Path(env("YARD_STATE", str(BASE_DIR / "var"))).absolute()
 SECRET_KEY = env_secret("SECRET_KEY", STATE_DIR, PRODUCTION)
+SECRET_KEY_FALLBACKS = env_earlier_secrets(
+    "SECRET_KEY_FALLBACKS"
+)  # so that a change of SECRET_KEY loses nothing sealed
 ALLOWED_HOSTS = env_list("ALLOWED_HOSTS", "" if PRODUCTION else "localhost,127.0.0.1,[::1]")
 CSRF_TRUSTED_ORIGINS = env_list("CSRF_TRUSTED_ORIGINS")
 if PRODUCTION and not ALLOWED_HOSTS:
@@ -67,10 +77,12 @@ if PRODUCTION and not ALLOWED_HOSTS:
 # ---- where things are ------------------------------------------------------------------------------------------------
 
 DATABASE_URL = env("DATABASE_URL")
+DATABASE_POOL_SIZE = env_int("DATABASE_POOL_SIZE", 0)  # connections kept by a process of many threads: see asgi.py
 REDIS_URL = env("REDIS_URL")
 TRITON_URL = env("TRITON_URL") or triton_address(STATE_DIR)  # host:port of Triton's gRPC endpoint
 STORAGE_URL = env("STORAGE_URL") or str(STATE_DIR / "storage")
 SOURCE_ROOTS = env_list("SOURCE_ROOTS")  # folders that local sources must lie in; empty: wherever the workers can read
+KEPT_SHARDS_DAYS = env_int("KEPT_SHARDS_DAYS", 30)  # cleaned shards that no ingest used for longer are removed
 JOBS_DIR = Path(env("YARD_JOBS_DIR", str(STATE_DIR / "jobs")))
 WORKER_PYTHON = Path(env("WORKER_PYTHON", str(BASE_DIR / ".venv" / "worker" / "bin" / "python")))
 SERVICES_DIR = services_dir(STATE_DIR)
@@ -82,14 +94,18 @@ TRITON_MODEL_REPOSITORY = Path(env("TRITON_MODEL_REPOSITORY", str(TRITON_DIR / "
 
 def database(url: str) -> dict[str, Any]:
     """Django's DATABASES entry: from postgres://user:password@host:port/name?options, or the embedded server's."""
-    common: dict[str, Any] = {"ENGINE": "django.db.backends.postgresql", "CONN_HEALTH_CHECKS": True}
+    common: dict[str, Any] = {"ENGINE": "django.db.backends.postgresql", "CONN_HEALTH_CHECKS": True, "CONN_MAX_AGE": 60}
+    if DATABASE_POOL_SIZE:
+        common |= {
+            "OPTIONS": {"pool": {"min_size": 1, "max_size": DATABASE_POOL_SIZE, "timeout": 10}},
+            "CONN_MAX_AGE": 0,
+        }
     if not url:
         return common | {
             "NAME": "modelyard",
             "USER": "modelyard",
             "PASSWORD": kept_secret(POSTGRES_DIR / "password"),
             "HOST": str(socket_dir(POSTGRES_DIR)),
-            "CONN_MAX_AGE": 60,
         }
     parts = urlsplit(url)
     if parts.scheme not in {"postgres", "postgresql"}:
@@ -101,8 +117,7 @@ def database(url: str) -> dict[str, Any]:
         "PASSWORD": unquote(parts.password or ""),
         "HOST": options.pop("host", parts.hostname or ""),
         "PORT": str(parts.port or ""),
-        "OPTIONS": options,
-        "CONN_MAX_AGE": 60,
+        "OPTIONS": options | common.get("OPTIONS", {}),
     }
 
 
@@ -159,6 +174,7 @@ MIDDLEWARE = [
     "csp.middleware.CSPMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "axes.middleware.AxesMiddleware",
+    "controlplane.ui.one_thread.one_thread",  # last: it settles how all above it are called
 ]
 AUTH_USER_MODEL = "access.User"
 AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
@@ -191,6 +207,7 @@ TEMPLATES = [
 ]
 LANGUAGE_CODE = "en-gb"
 TIME_ZONE = "UTC"
+USE_I18N = False  # one language; looking it up took a tenth of a list page's time
 USE_TZ = True
 STATIC_URL = "static/"
 STATIC_ROOT = STATE_DIR / "static" if PRODUCTION else None  # elsewhere the apps' own folders are served, see below

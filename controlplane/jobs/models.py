@@ -166,3 +166,24 @@ class MetricPoint(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name}={self.value} at {self.step}"
+
+
+class MetricWindow(models.Model):
+    """The lowest and highest value of a metric in `level` steps from `start` on: see controlplane.jobs.metrics."""
+
+    job = models.ForeignKey(Job, models.CASCADE, related_name="+", db_index=False)
+    name = models.CharField(max_length=80)
+    level = models.PositiveSmallIntegerField()
+    start = models.BigIntegerField()
+    low = models.FloatField()
+    low_step = models.BigIntegerField()
+    high = models.FloatField()
+    high_step = models.BigIntegerField()
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["job", "name", "level", "start"], name="metric_window_once")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.name} from {self.start}: {self.low} to {self.high}"

@@ -18,7 +18,7 @@ from django.utils import timezone
 
 from controlplane.jobs.event_lines import Chunk, Line, read_chunk
 from controlplane.jobs.kinds import kind_of
-from controlplane.jobs.metrics import Point, thin
+from controlplane.jobs.metrics import Point, roll_up, thin
 from controlplane.jobs.models import Job, JobEvent, MetricPoint, Status
 
 logger = logging.getLogger(__name__)
@@ -95,7 +95,7 @@ def _note(job: Job, event: str, **payload: Any) -> None:
 
 
 def store_points(job: Job, points: list[Point]) -> None:
-    """Thin and keep; a step that is logged again (after a resume) has its later value."""
+    """Thin and keep, with the windows of long curves; a step that is logged again (after a resume) has its later value."""
     rows = [
         MetricPoint(job=job, name=p.name, step=p.step, value=p.value, at=datetime.fromtimestamp(p.at, UTC))
         for p in thin(points)
@@ -103,6 +103,7 @@ def store_points(job: Job, points: list[Point]) -> None:
     MetricPoint.objects.bulk_create(
         rows, update_conflicts=True, unique_fields=["job", "name", "step"], update_fields=["value", "at"]
     )
+    roll_up(job.pk, [(row.name, row.step) for row in rows])
 
 
 def _points(lines: list[Line]) -> list[Point]:

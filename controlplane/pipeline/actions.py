@@ -24,7 +24,6 @@ from controlplane.pipeline.models import OptOut, OptOutMark, Pipeline, PipelineQ
 from controlplane.pipeline.opt_outs import reach_of
 from controlplane.pipeline.steps import STEPS, job_of
 from datasets_app.actions import ingest_dataset
-from datasets_app.models import DatasetVersion
 from datasets_app.opt_outs import Rules, without
 from playground_app.actions import unload_all
 
@@ -50,13 +49,12 @@ def opt_out(*, project: Project, by: User, rules: Rules, reason: str) -> OptOut:
     """Make a new version without the covered rows of each dataset whose newest version holds some, and mark every model
     that was trained on shards that hold some. Nothing is stopped or deleted: people decide that by the marks.
 
-    Refuses rules that cover nothing that is known; a rule on authors is exempt, as rows do not carry them.
+    A newest version that cannot tell is made anew as well. Refuses rules that cover nothing where all can tell.
     """
     reach = reach_of(project, rules)
-    if not reach.holdings and not rules.authors:
+    if not reach.holdings and not reach.untold:
         raise Refused("No row of any version is covered by these rules.")
     row = OptOut.objects.create(project=project, created_by=by, rules=rules.to_dict(), reason=reason)
-    sources = reach.latest or _newest_versions(project)
     versions = [
         ingest_dataset(
             project=project,
@@ -65,7 +63,7 @@ def opt_out(*, project: Project, by: User, rules: Rules, reason: str) -> OptOut:
             sources=list(version.sources.all()),
             recipe=without(version.recipe, rules),
         )
-        for version in sources
+        for version in reach.latest
     ]
     row.versions.set(versions)
     marks = [OptOutMark(opt_out=row, model_version=model, rows=rows) for model, rows in reach.models.items()]
@@ -73,12 +71,6 @@ def opt_out(*, project: Project, by: User, rules: Rules, reason: str) -> OptOut:
     after = {"rules": rules.to_dict(), "versions": list(map(str, versions)), "models": list(map(str, reach.models))}
     audit.record(action="opt_out", actor=by, project=project, obj=row, after=after, reason=reason)
     return row
-
-
-def _newest_versions(project: Project) -> list[DatasetVersion]:
-    """Of each dataset the newest ready version: where nobody knows which of them hold an author's rows."""
-    ready = DatasetVersion.objects.filter(project=project).ready().select_related("dataset")
-    return list(ready.order_by("dataset_id", "-number").distinct("dataset_id"))
 
 
 @transaction.atomic

@@ -23,7 +23,7 @@ class OptOutForm(forms.Form):
     repositories = forms.CharField(
         required=False,
         widget=forms.Textarea(attrs={"rows": 2, "placeholder": "owner/*"}),
-        help_text="Repositories or sources by name. In patterns * stands for any characters.",
+        help_text="Repositories or sources, by name or address. In patterns * stands for any characters.",
     )
     paths = forms.CharField(
         required=False,
@@ -33,7 +33,7 @@ class OptOutForm(forms.Form):
     authors = forms.CharField(
         required=False,
         widget=forms.Textarea(attrs={"rows": 2, "placeholder": "ada@example.org"}),
-        help_text="Names or addresses as their sources state them. Rows carry no author: what this takes shows in the new version.",
+        help_text="Names or addresses as their sources state them, whatever the case; no patterns.",
     )
 
     def clean(self) -> dict[str, Any]:

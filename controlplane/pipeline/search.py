@@ -11,11 +11,12 @@ from controlplane.access.models import Project
 from controlplane.pipeline.lineage import URLS
 from controlplane.pipeline.models import Pipeline
 from datasets_app.models import DatasetVersion, Tokenizer
-from eval_app.models import Evaluation
+from eval_app.models import Baseline, Evaluation
 from playground_app.models import Deployment
 from training_app.models import ModelVersion, TrainingRun
 
 EACH = 5
+PAGES = URLS | {Pipeline: ("pipeline", "pipeline:pipeline"), Baseline: ("baseline", "evaluation:baseline")}
 
 
 def find(project: Project, text: str) -> list[dict[str, str]]:
@@ -26,7 +27,7 @@ def find(project: Project, text: str) -> list[dict[str, str]]:
     results = []
     for rows in _queries(project, text):
         for row in rows.order_by("-created_at")[:EACH]:
-            kind, name = URLS.get(type(row), ("pipeline", "pipeline:pipeline"))
+            kind, name = PAGES[type(row)]
             results.append({"kind": kind, "name": str(row), "url": reverse(name, args=[project.slug, row.pk])})
     return results
 
@@ -38,7 +39,8 @@ def _queries(project: Project, text: str) -> list[QuerySet[Any]]:
         ModelVersion.objects.filter(model__name__icontains=text, **mine).select_related("model"),
         DatasetVersion.objects.filter(dataset__name__icontains=text, **mine).select_related("dataset"),
         Tokenizer.objects.filter(name__icontains=text, **mine),
-        Evaluation.objects.filter(suite__name__icontains=text, **mine).select_related("suite", "model_version__model"),
+        Evaluation.objects.named(text).filter(**mine).with_subject().defer("summary"),
+        Baseline.objects.filter(name__icontains=text, **mine),
         Deployment.objects.filter(served_name__icontains=text, **mine).select_related("model_version__model"),
         Pipeline.objects.filter(name__icontains=text, **mine),
     ]

@@ -79,7 +79,7 @@ def _evaluation(pipeline: Pipeline) -> Any:
     suite = evaluation.built_in_suite(**_common(pipeline), name=asked.pop("suite"))
     return evaluation.evaluate_model(
         **_common(pipeline),
-        model_version=pipeline.model_version,
+        subject=pipeline.model_version,
         suite=suite,
         parameters=asked,
         dataset_version=pipeline.dataset_version,

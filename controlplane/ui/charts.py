@@ -322,3 +322,40 @@ def heat_map(
     look: dict[str, Any] = {"hovermode": "closest", "height": 70 + 22 * max(len(rows), 2), "margin": {"t": 8, "b": 32}}
     look |= {"xaxis": {"type": "category", "showticklabels": False}, "yaxis": DOWNWARDS}
     return figure_of([trace], layout(x_title, ""), f"{y_title} by {x_title}: {', '.join(rows)}", **look)
+
+
+def radar_chart(series: Mapping[str, Mapping[str, float | None]], *, x_title: str, y_title: str, most: float) -> Figure:
+    """A closed line a series around one axis a category, 0 in the middle and `most` at the rim; three or more categories.
+
+    All series have the same categories. None is a hole in the line: nothing was measured there, which is not 0.
+    """
+    traces = [_radar_trace(name, values, index) for index, (name, values) in enumerate(series.items())]
+    n_axes = max(map(len, series.values()), default=1)
+    # Its numbers stand between the first two categories, whose names they would cover.
+    radial = {"range": [0, most], "angle": 90 - 180 / n_axes, "tickangle": 0, "nticks": 5, "ticks": ""}
+    look: dict[str, Any] = {
+        "polar": {"radialaxis": radial, "angularaxis": {"direction": "clockwise", "rotation": 90, "ticks": ""}},
+        "hovermode": "closest",
+        "height": HEIGHT_PX + 60,
+        "margin": {"l": 56, "r": 56, "t": 32, "b": 32},
+    }
+    if len(series) > 1:
+        look |= {"showlegend": True, "height": HEIGHT_PX + 100}
+        look["legend"] = {"orientation": "h", "x": 0.5, "xanchor": "center", "y": -0.12}
+    return figure_of(traces, layout("", ""), f"{y_title} by {x_title}: {', '.join(series)}", **look)
+
+
+def _radar_trace(name: str, values: Mapping[str, float | None], index: int) -> Trace:
+    around = [*values.items(), *list(values.items())[:1]]
+    return {
+        "type": "scatterpolar",
+        "theta": [escaped(category) for category, _ in around],
+        "r": finite([value for _, value in around]),
+        "name": escaped(name),
+        "mode": "lines+markers",
+        "connectgaps": False,
+        "line": line_style(index),
+        "marker": {"size": 6, "color": PALETTE[hue(index)]},
+        "hovertemplate": "%{theta}: %{r:.1f} %",
+        "meta": {"hue": hue(index)},
+    }

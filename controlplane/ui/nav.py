@@ -12,6 +12,7 @@ SECTIONS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
     (
         "Data",
         (
+            ("Sources", "datasets:source-list"),
             ("Datasets", "datasets:list"),
             ("Tokenizers", "datasets:tokenizer-list"),
             ("Shards", "datasets:shard-set-list"),
@@ -19,7 +20,14 @@ SECTIONS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
         ),
     ),
     ("Training", (("Runs", "training:run-list"), ("Models", "training:model-list"))),
-    ("Evaluation", (("Evaluations", "evaluation:list"), ("Suites", "evaluation:suite-list"))),
+    (
+        "Evaluation",
+        (
+            ("Evaluations", "evaluation:list"),
+            ("Suites", "evaluation:suite-list"),
+            ("Baselines", "evaluation:baseline-list"),
+        ),
+    ),
     ("Release", (("Deployments", "playground:deployment-list"), ("Playground", "playground:editor"))),
     (
         "Yard",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import math
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -185,6 +187,35 @@ def test_downsampling_a_long_curve_keeps_ends_of_each_span(job):
     assert len(points) == 10 and {point.value for point in points} == {0, 9}
     assert {point.step for point in downsample([(job.pk, "x")], 5, 20, 29)} <= set(range(20, 30))
     assert downsample([], 5) == []
+
+
+@pytest.fixture
+def long_curve(job):
+    """5,000 steps of a metric as the relay keeps them, with a spike up and one down of one step each."""
+    values = {step: math.sin(step / 50) for step in range(-300, 4_700)} | {1_777: 99.0, 3_003: -99.0}
+    points = [Point("x", step, value, step) for step, value in values.items()]
+    for first in range(0, len(points), 999):  # batches that end anywhere in a window
+        relay.store_points(job, points[first : first + 999])
+    return values
+
+
+ZOOMS = [(None, None), (1_700, 3_100), (1_778, 3_002), (1_777, 1_777), (3_003, 9_999)]
+
+
+def test_a_long_curve_has_its_extremes_at_every_zoom_and_none_from_beyond(job, long_curve):
+    for zoom, n in itertools.product(ZOOMS, [1, 5, 50, 150, 600]):  # read by 512, 32 and single steps
+        first, last = zoom[0] or -300, min(zoom[1] or 4_699, 4_699)
+        inside = {step: value for step, value in long_curve.items() if first <= step <= last}
+        found = downsample([(job.pk, "x")], n, *zoom)
+        assert all(inside[point.step] == point.value for point in found)
+        values = [point.value for point in found]
+        assert (min(values), max(values)) == (min(inside.values()), max(inside.values())), (zoom, n)
+        assert len(found) <= 2 * (n + 2)
+
+
+def test_a_spike_that_a_resumed_run_logs_anew_is_gone_from_a_long_curve(job, long_curve):
+    relay.store_points(job, [Point("x", 1_777, 0.5, 9_000)])
+    assert max(point.value for point in downsample([(job.pk, "x")], 5)) <= 1
 
 
 def test_the_names_of_what_a_job_measured_are_in_order_and_its_own(job):

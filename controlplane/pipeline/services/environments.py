@@ -78,6 +78,7 @@ def environments(purpose: str) -> list[Environment]:
         "test": ("worker/requirements-dev.txt", "worker/requirements-scale.txt"),
         "bench": ("bench/requirements.txt",),
     }[purpose]
+    models = () if purpose == "run" else ("worker/requirements-models.txt",)
     return [
         Environment("controlplane", "the control plane", (Step(("requirements.txt", *tools)),)),
         Environment(
@@ -85,7 +86,7 @@ def environments(purpose: str) -> list[Environment]:
             "the worker (PyTorch and Triton: about 6 GB on disk)",
             (
                 Step(("worker/requirements.txt", *worker_tools)),
-                Step(("worker/requirements-nodeps.txt",), without_dependencies=True),
+                Step(("worker/requirements-nodeps.txt", *models), without_dependencies=True),
             ),
         ),
     ]

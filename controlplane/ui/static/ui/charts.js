@@ -34,6 +34,11 @@
     return { ...note, font: { ...note.font, size: 11, color: colour(ink) } };
   }
 
+  /** @param {any} polar @param {any} axis */
+  const themedPolar = (polar, axis) => ({
+    ...polar, bgcolor: "rgba(0,0,0,0)", radialaxis: { ...polar.radialaxis, ...axis }, angularaxis: { ...polar.angularaxis, ...axis },
+  });
+
   /** @param {any} layout @param {Element} box */
   function themedLayout(layout, box) {
     const axis = { gridcolor: colour("line"), linecolor: colour("line-2"), tickfont: { size: 11 } };
@@ -50,6 +55,7 @@
       ...(named && { showlegend: true, legend: { orientation: "h", y: -0.25 }, margin: { ...layout.margin, r: 16 } }),
       xaxis: { ...layout.xaxis, ...axis },
       yaxis: { ...layout.yaxis, ...axis },
+      ...(layout.polar && { polar: themedPolar(layout.polar, axis) }),
       annotations: notes.map(themedNote),
     };
   }
