@@ -21,8 +21,8 @@ ENTRIES = {
     verb: f"{app}.jobs.{verb}"
     for app, verbs in {
         "datasets_app": ("ingest_dataset", "train_tokenizer", "build_shards"),
-        "training_app": ("train_model",),
-        "eval_app": ("evaluate_model",),
+        "training_app": ("train_model", "import_model"),
+        "eval_app": ("admit_suite", "evaluate_model", "find_contamination"),
         "playground_app": ("deploy_model",),
     }.items()
     for verb in verbs
@@ -334,10 +334,95 @@ def make_model_version(run: Any, number: int = 1) -> Any:
     )
 
 
+def make_imported_version(
+    project: Project, model_name: str = "published", sha256: str = "", license: str = "mit"
+) -> Any:
+    """A model taken over from elsewhere with its tokenizer, whose content is `sha256`: asked for and finished."""
+    from training_app import actions
+    from training_app.models import ModelVersion
+    from worker.manifest import Artifact
+
+    location = f"/srv/models/{model_name}.gguf"
+    row = actions.import_model(project=project, by=None, location=location, model_name=model_name)
+    nothing = {"bytes": 0, "tokens": 0, "bytes_per_token": None, "languages": {}}
+    account = {
+        "origin": {"location": location, "revision": "", "format": "gguf", "stored_as": "3 Q4_1", "license": license},
+        "architecture": "LlamaForCausalLM",
+        "context_tokens": 8192,
+        "fills_middle": False,
+        "tokenizer": {
+            "special_tokens": {"<|endoftext|>": 0},
+            "fertility": {"held_out": nothing, "held_out_source": nothing},
+            "baselines": {},
+            "audit": [{"check": "fim_prefix", "level": "warning", "detail": "no token has this role"}],
+            "tokens": {"tokens": 49_135, "never_in_held_out": None, "rare_in_sample": None, "unreachable": 3},
+            "snippet": [{"id": 300, "text": "def"}],
+            "longest_tokens": [],
+        },
+    }
+    uri = f"file:///nowhere/{model_name}"
+    receipt = manifest("import_model", "model", uri, account, parameters=134_515_008, vocabulary=49_152)
+    receipt.outputs["tokenizer"] = Artifact(f"{uri}-tokenizer", sha256 or sha(f"tokenizer {model_name}"), 2000, 7)
+    succeed(row.job, receipt)
+    return ModelVersion.objects.select_related("project", "model", "tokenizer").get(imported=row.pk)
+
+
 def make_suite(project: Project, name: str = "starter-python") -> Any:
     from eval_app.models import Suite
 
     return Suite.objects.get_or_create(project=project, name=name, defaults={"location": name})[0]
+
+
+def make_admission(suite: Any, *, excluded: Any = (), n: int = 3, uri: str = "file:///nowhere/suite") -> Any:
+    """Done: of `n` problems in Python those of `excluded` ({task_id, language, reason, why}) are left out, with their
+    languages: one that is not Python is not available.
+    """
+    from eval_app.models import SuiteAdmission
+
+    others = {row["language"] for row in excluded} - {"python"}
+    mine = [row for row in excluded if row["language"] == "python"]
+    reasons = {row["reason"]: sum(other["reason"] == row["reason"] for other in mine) for row in mine}
+    languages = {
+        "python": {"runtime": "Python", "version": "python 3.11.2", "detail": "", "n": n, "admitted": n - len(mine),
+                   "excluded": reasons, "status": "admitted"},
+    }  # fmt: skip
+    for name in sorted(others):
+        lacking = sum(row["language"] == name for row in excluded)
+        languages[name] = {"runtime": name.title(), "version": "", "detail": f"no {name}", "n": lacking, "admitted": 0,
+                           "excluded": {"not available": lacking}, "status": "not available"}  # fmt: skip
+    total = sum(row["n"] for row in languages.values())
+    return SuiteAdmission.objects.create(
+        project=suite.project,
+        job=finished_job(suite.project, "admit_suite", f"Admit {suite}"),
+        suite=suite,
+        parameters={"timeout_seconds": 5.0, "unproved": False},
+        uri=uri,
+        sha256=sha(f"admission {suite.pk}"),
+        n_bytes=9_000,
+        counts={"problems": total, "admitted": total - len(excluded), "excluded": len(excluded)},
+        summary={
+            "name": suite.name,
+            "version": sha(suite.name)[:16],
+            "state": {"isolation": {"level": "bubblewrap"}},
+            "languages": languages,
+            "excluded": list(excluded),
+        },
+    )
+
+
+def make_baseline(project: Project, name: str = "gpt-9", **more: Any) -> Any:
+    """A model behind an endpoint that nobody answers at, without a key."""
+    from eval_app import actions
+
+    told = {"base_url": "https://api.example.com/v1", "served_name": f"{name}-2026", "style": "chat"}
+    return actions.add_baseline(project=project, by=None, name=name, **(told | more))
+
+
+def subject_of(subject: Any) -> dict[str, Any]:
+    """An evaluation's columns that say what it is of: a model version, which has held-out text, or a baseline."""
+    if not hasattr(subject, "run"):
+        return {"baseline": subject}
+    return {"model_version": subject, "dataset_version": subject.run.shard_set.dataset_version if subject.run else None}
 
 
 def make_evaluation(
@@ -352,8 +437,7 @@ def make_evaluation(
         project=project,
         job=finished_job(project, "evaluate_model", f"{suite} of {version}"),
         suite=suite,
-        model_version=version,
-        dataset_version=version.run.shard_set.dataset_version,
+        **subject_of(version),
         parameters={"samples": 1, "ks": [1]},
         uri="file:///nowhere/evaluation",
         sha256=sha(f"evaluation {version.pk} {pass_at_1}"),
@@ -370,7 +454,7 @@ def make_evaluation(
             "suite": {"name": suite.name, "version": sha(suite.name)},
             "isolation": {"level": isolation, "detail": "", "landlock_abi": 4, "seccomp": True, "uid": 65534},
             "engine": {"name": "openvino", "quantise": "int8"},
-            "decode": version.decode_settings,
+            "decode": getattr(version, "decode_settings", DECODE),
             "seed": 17,
             "versions": {"python": "3.11.2"},
             "held_out": {
@@ -390,6 +474,71 @@ def make_evaluation(
         seconds=0.04,
     )
     return evaluation
+
+
+CONTAMINATED = "starter/0"
+
+
+def make_contamination_check(suite: Any, version: Any, problems: tuple[str, ...] = (CONTAMINATED,), **more: Any) -> Any:
+    """A finished check of a suite in a dataset version, in which each of `problems` has a verbatim and a renamed row.
+
+    `more`: version=, the suite's, if not that of make_evaluation's score.
+    """
+    from eval_app.contamination_models import ContaminationCheck, ContaminationMatch
+
+    worst = {task_id: {"similarity": 1.0, "kind": "verbatim", "part": "reference", "n_rows": 2} for task_id in problems}
+    asked = {"languages": [], "n_gram": 13, "renamed_n_gram": 20, "min_tokens": 8}
+    asked |= {"candidate_share": 0.25, "least_similarity": 0.7}
+    check = ContaminationCheck.objects.create(
+        project=version.project,
+        job=finished_job(version.project, "find_contamination", f"Look for {suite} in {version}"),
+        suite=suite,
+        dataset_version=version,
+        uri="file:///nowhere/contamination",
+        sha256=sha(f"contamination {suite} {version.pk}"),
+        n_bytes=9_000,
+        counts={
+            "documents": 1160,
+            "bytes": 8_700_000,
+            "not_compared": 0,
+            "problems": 40,
+            "contaminated": len(problems),
+        },
+        summary={
+            "suite": {"name": suite.name, "version": more.get("version", sha(suite.name))},
+            "problems": worst,
+            "n_problems": 40,
+            "not_looked_for": {"starter/9": "fewer than 8 tokens"},
+            "not_renamed": [],
+            "asked": asked,
+        },
+    )
+    ours = "def total(items):\n    found = 0\n    for item in items:\n        found += item.price\n    return found\n"
+    theirs = ours.replace("items", "rows").replace("item.", "row.").replace(" item ", " row ").replace("found", "acc")
+    for rank, (task_id, kind, text) in enumerate(
+        ((task_id, kind, text) for task_id in problems for kind, text in (("verbatim", ours), ("renamed", theirs))), 1
+    ):
+        ContaminationMatch.objects.create(
+            in_check=check,
+            rank=rank,
+            task_id=task_id,
+            part="reference",
+            kind=kind,
+            similarity=1.0 if kind == "verbatim" else 0.95,
+            overlap=1.0,
+            ast_similarity=1.0,
+            n_shared=18,
+            n_grams=18,
+            document_id=sha(f"document {rank}")[:32],
+            path=f"shop/{kind}.py",
+            source="python-stdlib",
+            language="Python",
+            line_from=12,
+            line_to=16,
+            excerpt=text,
+            probe=ours,
+        )
+    return check
 
 
 def make_deployment(version: Any, state: str = "ready", served_name: str = "") -> Any:

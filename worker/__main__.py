@@ -14,7 +14,8 @@
     else                                        crashed
 
 From the environment: STORAGE_URL (default DIR/storage), YARD_ATTEMPT (default 1), TRITON_URL, TRITON_MODEL_REPOSITORY,
-YARD_PARENT_PID (when set, the stage leaves as soon as that process is no longer its parent).
+YARD_PARENT_PID (when set, the stage leaves as soon as that process is no longer its parent), MODELYARD_ENDPOINT_KEY
+(taken out of the environment at once: neither a program in the sandbox nor anything else started here inherits it).
 """
 
 from __future__ import annotations
@@ -54,8 +55,10 @@ STAGES = {
     "train_tokenizer": "worker.tokenizer.train",
     "build_shards": "worker.shards.build",
     "train_model": "worker.training.stage",
+    "import_model": "worker.pretrained.stage",
     "admit_suite": "worker.evaluation.admit",
     "evaluate_model": "worker.evaluation.stage",
+    "find_contamination": "worker.contamination.stage",
     "deploy_model": "worker.serving.deploy",
     "export_feedback": "worker.data.feedback",
 }
@@ -89,6 +92,7 @@ def _context(job_dir: Path) -> Context:
         attempt=attempt,
         triton_url=os.environ.get("TRITON_URL", ""),
         model_repository=Path(repository) if repository else None,
+        endpoint_key=os.environ.pop(specs.ENDPOINT_KEY, ""),
     )
 
 

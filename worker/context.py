@@ -18,6 +18,7 @@ class Context:
 
     `work` survives attempts: put checkpoints and finished parts there. `out` starts empty at each attempt: build outputs
     there. `triton_url` is host:port of Triton's gRPC endpoint, `model_repository` the folder that Triton reads.
+    `endpoint_key` opens the endpoint that a spec names, "" for none; it must not get into anything that is kept or shown.
     """
 
     job_dir: Path
@@ -26,6 +27,7 @@ class Context:
     attempt: int = 1
     triton_url: str = ""
     model_repository: Path | None = None
+    endpoint_key: str = field(default="", repr=False)
 
     @property
     def work(self) -> Path:

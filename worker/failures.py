@@ -24,8 +24,8 @@ CODES: dict[str, str] = {
     "data:user:source-forbidden": "The source {location} is not among the places that the workers show. {where}",
     "data:user:missing-column": "The source {name} has no column {column} for {role} in {where}. Its columns: {known}. Map another one.",
     "data:user:spark-only": (
-        "The table {name} needs a reader for {detail}, which only Spark has. Read it through Spark, or name "
-        "a copy that Spark wrote without."
+        "The table {name} needs a reader for {detail}, which only Spark has. Give the queue workers a Spark server "
+        "(SPARK_REMOTE), or name a copy that Spark wrote without."
     ),
     "data:user:preview-too-long": (
         "Nothing of the source {name} could be shown within {seconds} seconds. Narrow it to a part and look at that."
@@ -56,9 +56,23 @@ CODES: dict[str, str] = {
     "training:user:unknown-recipe": "There is no recipe called {name}. Known: {known}.",
     "training:user:bad-recipe": "The recipe does not hold together: {detail}",
     "training:user:not-finite": "The loss became {value} at step {step}. Lower the learning rate or look at the step's samples.",
+    "model:user:not-found": "No model could be read from {location}: {detail}",
+    "model:user:unsupported": "The model at {location} cannot be used: {detail}",
+    "model:user:too-large": "The model at {location} is too large: {detail}",
     "evaluation:user:bad-suite": "The suite cannot be read: {detail}",
     "evaluation:user:nothing-admitted": "No problem of the suite is admitted on this machine: {detail}",
     "evaluation:user:no-infilling": "The suite asks to fill in the middle, which this model cannot: {detail}",
+    "evaluation:user:bad-source": "The evaluation does not say where completions come from: {detail}",
+    "evaluation:user:bad-generations": "The earlier evaluation's samples cannot be judged again: {detail}",
+    "evaluation:user:key-unreadable": "The key of the baseline {baseline} cannot be read. {detail}",
+    "evaluation:user:endpoint-refused": "The endpoint {url} refuses the key it was given ({detail}). Give the baseline another one.",
+    "evaluation:user:endpoint-not-found": "The endpoint {url} has no model {model} of style {style}: {detail}",
+    "evaluation:user:endpoint-bad-request": "The endpoint {url} refuses what the evaluation asks: {detail}",
+    "evaluation:app:endpoint-unreachable": (
+        "The endpoint {url} does not answer: {detail}. Retry the job when it does: the completions so far are kept."
+    ),
+    "evaluation:app:endpoint-invalid": "The endpoint {url} answers something that is no completion: {detail}",
+    "evaluation:user:nothing-to-compare": "No problem of the suite can be looked for in the dataset: {detail}",
     "evaluation:app:runtime-missing": "This machine cannot judge a language of the suite ({detail}); no code was run.",
     "evaluation:app:sandbox-unavailable": "No isolation is available here ({detail}); no code was run.",
     "serving:app:server-unreachable": "The Triton server at {url} does not answer: {detail}",

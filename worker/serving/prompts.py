@@ -3,7 +3,12 @@
 Three things are decided here.
 
 The middle. With a suffix the layout is SPM, `<PRE> <SUF> suffix <MID> prefix`, one of the two that training uses: what
-grows while one types stays last, so the engine's prefix cache survives each keystroke.
+grows while one types stays last, so the engine's prefix cache survives each keystroke. An imported model's config says
+"infilling_layout": "psm", `<PRE> prefix <SUF> suffix <MID>`, the one layout that all published models have learnt; there
+the prefix is whole, since those were cut at any character.
+
+The beginning. Where the tokenizer's own post-processor puts a token before a text (Llama 3's <|begin_of_text|>), so does
+every prompt: a model that never saw a text without it answers much worse. Our own tokenizers have none.
 
 The end (light token healing). Byte-level BPE glues the space before a word to the word: a prompt that ends in a space
 is one that training never showed (three such prompts all gave `return 1` at mid-training). The prompt is therefore cut
@@ -67,6 +72,8 @@ class Prompter:
         sentinels = [next((specials[name] for name in names if name in specials), None) for names in SENTINELS]
         self.sentinels = [token_id for token_id in sentinels if token_id is not None]
         self.start_id = specials.get(END_OF_TEXT, min(self.stop_ids, default=0))
+        self.begin = tuple(self.tokenizer.encode("", add_special_tokens=True).ids)
+        self.prefix_first = config.get("infilling_layout") == "psm"
 
     @property
     def fills_middle(self) -> bool:
@@ -81,12 +88,17 @@ class Prompter:
             raise InvalidRequest("this model's tokenizer has no fill-in-the-middle tokens; leave the suffix out")
         before, after, middle = self.sentinels
         kept = self.literal.encode(suffix, add_special_tokens=False).ids[: room // 4]
+        if self.prefix_first:
+            whole = Prompt(tuple(self.literal.encode(prefix, add_special_tokens=False).ids))
+            return self._finished([before], whole, room, (after, *kept, middle))
         head = [before, after, *kept, middle]
         return self._finished(head, self._healed(self.literal, prefix), room)
 
-    def _finished(self, head: list[int], prompt: Prompt, room: int) -> Prompt:
+    def _finished(self, head: list[int], prompt: Prompt, room: int, tail: tuple[int, ...] = ()) -> Prompt:
+        around = len(self.begin) + len(head) + len(tail)
+
         def fit(ids: Sequence[int]) -> tuple[int, ...]:
-            return (*head, *_without_left(ids, room - len(head))) or (self.start_id,)
+            return (*self.begin, *head, *_without_left(ids, room - around), *tail) or (self.start_id,)
 
         whole = prompt.whole_ids
         return Prompt(fit(prompt.ids), prompt.cut, None if whole is None else fit(whole))

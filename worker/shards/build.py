@@ -33,7 +33,7 @@ from worker.specs import BuildShards
 from worker.tokenizer import equality
 from worker.tokenizer.engines import Encoder
 from worker.tokenizer.load import load, roles, verify
-from worker.tokenizer.special import vocabulary_size
+from worker.tokenizer.special import ROLES, vocabulary_size
 
 VERSION = "2"
 LAYOUT = 2
@@ -46,11 +46,12 @@ def run(spec: BuildShards, context: Context) -> Outcome:
     data, tokenizer_folder = context.fetch(spec.dataset), context.fetch(spec.tokenizer)
     verify(tokenizer_folder, spec.tokenizer.sha256)
     tokenizer = load(tokenizer_folder)
+    special_ids = {role: tokenizer.token_to_id(token) for role, token in roles(tokenizer_folder).items()}
+    _refuse_without_roles(special_ids)
     mixture = Mixture.of_dataset(data, spec.seed)
     files = _cut(data, spec, mixture, context)
     folder = context.out / "shards"
     folder.mkdir(parents=True)
-    special_ids = {role: tokenizer.token_to_id(token) for role, token in roles(tokenizer_folder).items()}
     layout = layout_of(tokenizer, spec, special_ids["end_of_text"])
     writers = {split: SplitWriter(folder / split, layout, spec.max_tokens) for split in SPLITS}
     encoder = Encoder(tokenizer)
@@ -60,6 +61,14 @@ def run(spec: BuildShards, context: Context) -> Outcome:
     meta = _meta(spec, special_ids, layout, splits) | {"mixture": mixture.to_dict(), "encoding": encoder.engine}
     write_atomically(folder / "meta.json", json.dumps(meta, indent=1, sort_keys=True))
     return Outcome({"shards": folder}, _counts(splits, n_duplicates), {"meta": meta, "splits": splits})
+
+
+def _refuse_without_roles(special_ids: Mapping[str, int]) -> None:
+    """A tokenizer that came with an imported model has the roles that its model has."""
+    lacking = [role for role in ROLES if role not in special_ids]
+    if lacking:
+        detail = f"the tokenizer has no token for {', '.join(lacking)}; import it as a tokenizer, which adds them"
+        raise StageFailure("shards:user:bad-request", detail=detail)
 
 
 def layout_of(tokenizer: Tokenizer, spec: BuildShards, end_of_text: int) -> Layout:

@@ -4,7 +4,8 @@
     tokenizer/tokenizer_config.json      the rest of what transformers' PreTrainedTokenizerFast wants
     tokenizer/special_tokens_map.json
     tokenizer/roles.json                 which token ends a text, which are for fill-in-the-middle (worker.tokenizer.special)
-    tokenizer/fertility.json             bytes per token by language, on held-out text; GPT-2's beside it
+    tokenizer/fertility.json             bytes per token by language, on held-out text; GPT-2's beside it. Empty for a
+                                         tokenizer that came with an imported model: there is no text to measure on
     tokenizer/vocabulary.parquet         every token with its counts (worker.tokenizer.vocabulary)
     tokenizer/engines.json               who learnt the merges and who encoded, and why not the fast engine
 
@@ -48,12 +49,15 @@ class Made:
     counts: Mapping[str, int] = field(default_factory=dict)
 
 
-def finish(made: Made, encoder: Encoder, data: Path, seed: int, context: Context) -> Outcome:
-    """Measure on the held-out text of `data` and write the folder."""
-    context.enter("measure fertility")
+def finish(made: Made, encoder: Encoder, data: Path | None, seed: int, context: Context) -> Outcome:
+    """Measure on the held-out text of `data`, where there is any, and write the folder."""
     size = vocabulary_size(made.tokenizer)
-    measured, held_out = fertility.measure(encoder, data, seed, size)
-    theirs, _ = fertility.measure(baseline.encoder(), data, seed, vocabulary_size(baseline.gpt2()))
+    measured, held_out, theirs = fertility.NOTHING, None, {}
+    if data is not None:
+        context.enter("measure fertility")
+        measured, held_out = fertility.measure(encoder, data, seed, size)
+        gpt2, _ = fertility.measure(baseline.encoder(), data, seed, vocabulary_size(baseline.gpt2()))
+        theirs = {baseline.NAME: gpt2}
     tokens = vocabulary.table(made.tokenizer, encoder, made.sample, held_out)
     engines = {**made.origin, "encoding": encoder.engine, "encoding_note": encoder.note}
     for note in filter(None, (engines.get("merges_note"), engines["encoding_note"])):
@@ -66,7 +70,7 @@ def finish(made: Made, encoder: Encoder, data: Path, seed: int, context: Context
         "audit": made.findings,
         "engines": engines,
         "fertility": measured,
-        "baselines": {baseline.NAME: theirs},
+        "baselines": theirs,
         "tokens": vocabulary.account(tokens),
         "snippet": _snippet(encoder),
         "longest_tokens": _longest(made.tokenizer),
@@ -83,12 +87,12 @@ def write(made: Made, folder: Path) -> None:
     """The files that `PreTrainedTokenizerFast.from_pretrained(folder)` reads, offline, and roles.json."""
     folder.mkdir(parents=True, exist_ok=True)
     special = [token.content for token in made.tokenizer.get_added_tokens_decoder().values() if token.special]
+    end = made.roles["end_of_text"]
+    pad = made.roles.get("fim_pad", end)  # of a model that was never trained with padding, as its users do
     named = {
-        "eos_token": made.roles["end_of_text"],
-        "pad_token": made.roles["fim_pad"],
-        "additional_special_tokens": [
-            token for token in special if token not in {made.roles["end_of_text"], made.roles["fim_pad"]}
-        ],
+        "eos_token": end,
+        "pad_token": pad,
+        "additional_special_tokens": [token for token in special if token not in {end, pad}],
     }
     # Of an imported configuration only the chat template is kept: another class, or code to be run, is not wanted.
     kept = {name: made.config[name] for name in ("chat_template",) if name in made.config}

@@ -18,6 +18,9 @@ from worker.tokenizer.vocabulary import Counts
 
 BYTES_PER_LANGUAGE = 2_000_000
 SPLITS = (HELD_OUT, HELD_OUT_SOURCE)
+NOTHING: dict[str, Any] = {
+    split: {"bytes": 0, "tokens": 0, "bytes_per_token": None, "languages": {}} for split in SPLITS
+}
 
 
 def measure(encoder: Encoder, data: Path, seed: int, size: int) -> tuple[dict[str, Any], Counts]:

@@ -39,7 +39,7 @@ def take_over(location: str, data: Path, seed: int, context: Context) -> artifac
     tokenizer, config = _read(location)
     tokenizer.no_padding()
     tokenizer.no_truncation()
-    _refuse_unless_byte_level(json.loads(tokenizer.to_str()), location)
+    refuse_unless_byte_level(tokenizer, location)
     roles, added = _with_all_roles(tokenizer, find_roles(tokenizer, config))
     raw = json.loads(tokenizer.to_str())
     findings = audit(tokenizer, raw, roles, added, config)
@@ -50,7 +50,7 @@ def take_over(location: str, data: Path, seed: int, context: Context) -> artifac
     encoder = engines.Encoder(tokenizer)
     sample = text.sample(data, HELD_OUT, CHECKED_BYTES, seed)
     texts = equality.first_characters(text.read(data, sample))
-    findings.append(_round_trip(encoder, texts, location))
+    findings.append(round_trip(encoder, texts, location))
     n_characters = equality.check_ids(encoder, texts)
     if n_characters:
         agreed = f"{encoder.engine} and the reference agree on the ids of {n_characters:,} characters"
@@ -64,7 +64,11 @@ def _read(location: str) -> tuple[Tokenizer, dict[str, Any]]:
     if location == baseline.NAME:
         return Tokenizer.from_str(baseline.gpt2().to_str()), {}
     read = _from_hub if location.startswith(HUB) else _from_folder
-    raw, config = read(location, "tokenizer.json"), read(location, "tokenizer_config.json")
+    return parsed(read(location, "tokenizer.json"), read(location, "tokenizer_config.json"), location)
+
+
+def parsed(raw: bytes | None, config: bytes | None, location: str) -> tuple[Tokenizer, dict[str, Any]]:
+    """Of the contents of tokenizer.json and tokenizer_config.json, None where there is none."""
     if raw is None:
         raise StageFailure("tokenizer:user:not-found", location=location, detail="there is no tokenizer.json")
     try:
@@ -104,7 +108,10 @@ def _from_hub(location: str, name: str) -> bytes | None:
     return Path(path).read_bytes()
 
 
-def _refuse_unless_byte_level(raw: dict[str, Any], location: str) -> None:
+def refuse_unless_byte_level(tokenizer: Tokenizer, location: str) -> None:
+    """Raises tokenizer:user:unsupported."""
+    raw = json.loads(tokenizer.to_str())
+
     def names(part: Any) -> set[str]:
         inner = (part or {}).get("pretokenizers", []) + (part or {}).get("decoders", [])
         return {(part or {}).get("type", "none"), *(item["type"] for item in inner)}
@@ -126,13 +133,13 @@ def _with_all_roles(tokenizer: Tokenizer, found: dict[str, str]) -> tuple[dict[s
     return {role: found.get(role) or missing[role] for role in ROLES}, set(missing.values())
 
 
-def _round_trip(encoder: engines.Encoder, texts: list[str], location: str) -> Finding:
+def round_trip(encoder: engines.Encoder, texts: list[str], location: str) -> Finding:
     """Does decoding give the text back? NFC may compose characters; anything else that changes is refused."""
     changed = 0
     for original, ids in zip(texts, encoder.encode_by_reference(texts).each(), strict=True):
         changed += encoder.reference.decode(ids.tolist(), skip_special_tokens=False) != original
     if changed and not encoder.composes:
-        detail = f"decoding changes {changed} of {len(texts)} held-out texts"
+        detail = f"decoding changes {changed} of {len(texts)} texts"
         raise StageFailure("tokenizer:user:unsupported", location=location, detail=detail)
     level, detail = ("warning", f"composes characters of {changed} texts") if changed else ("ok", f"{len(texts)} texts")
-    return {"check": "text comes back", "level": level, "detail": f"{detail} of the held-out split"}
+    return {"check": "text comes back", "level": level, "detail": detail}

@@ -3,6 +3,7 @@
     id, text, n_bytes     `text` is as UTF-8, with \\xe6 and the like where a token is a part of a character
     special               is it an added token?
     sample, held_out      occurrences in the training sample (null: not trained here) and in both held-out splits
+                          (null: there was no text to look at)
     reachable             does its own text encode to it alone? null where the text is not whole characters
 
 A token that training hardly sees keeps a nearly random embedding and misbehaves when a prompt holds it; a token that no
@@ -39,6 +40,7 @@ VOCABULARY = pa.schema(
         pa.field("reachable", pa.bool_()),
     ]
 )
+_UNMEASURED = VOCABULARY.set(VOCABULARY.get_field_index("held_out"), pa.field("held_out", pa.int64()))
 RARE = (10, 100)  # fewer occurrences in the sample than this are counted for the page
 
 
@@ -57,7 +59,7 @@ def count(encoder: Encoder, batches: Iterable[list[str]], size: int) -> Counts:
     return counts
 
 
-def table(tokenizer: Tokenizer, encoder: Encoder, sample: Counts | None, held_out: Counts) -> pa.Table:
+def table(tokenizer: Tokenizer, encoder: Encoder, sample: Counts | None, held_out: Counts | None) -> pa.Table:
     """All tokens, by id; ids that no token has are left out."""
     tokens = list(_tokens(tokenizer))
     ids = np.array([token.id for token in tokens], np.int64)
@@ -67,12 +69,11 @@ def table(tokenizer: Tokenizer, encoder: Encoder, sample: Counts | None, held_ou
         "n_bytes": [len(token.raw) for token in tokens],
         "special": [token.special for token in tokens],
         "sample": [None] * len(tokens) if sample is None else sample[ids],
-        "held_out": held_out[ids],
+        "held_out": [None] * len(tokens) if held_out is None else held_out[ids],
         "reachable": _reachable(tokens, encoder),
     }
-    return pa.table(
-        {name: pa.array(columns[name], VOCABULARY.field(name).type) for name in VOCABULARY.names}, VOCABULARY
-    )
+    schema = _UNMEASURED if held_out is None else VOCABULARY
+    return pa.table({name: pa.array(columns[name], schema.field(name).type) for name in schema.names}, schema)
 
 
 def write(made: pa.Table, folder: Path) -> None:
@@ -83,9 +84,10 @@ def account(made: pa.Table) -> dict[str, Any]:
     """What the tokenizer's page says in numbers; special tokens do not count."""
     rows = [row for row in made.to_pylist() if not row["special"]]
     seen = [row["sample"] for row in rows if row["sample"] is not None]
+    held_out = [row["held_out"] for row in rows if row["held_out"] is not None]
     return {
         "tokens": len(rows),
-        "never_in_held_out": sum(row["held_out"] == 0 for row in rows),
+        "never_in_held_out": sum(n == 0 for n in held_out) if held_out else None,
         "never_in_sample": sum(n == 0 for n in seen) if seen else None,
         "rare_in_sample": {str(limit): sum(n < limit for n in seen) for limit in RARE} if seen else None,
         "unreachable": sum(row["reachable"] is False for row in rows),

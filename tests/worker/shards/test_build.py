@@ -334,3 +334,10 @@ def test_without_a_held_out_sample_it_is_refused(make_dataset, tokenizer, make_c
 @pytest.mark.parametrize(("vocabulary", "dtype"), [(4096, "uint16"), (65_536, "uint16"), (65_537, "uint32")])
 def test_ids_take_the_smallest_type_that_holds_them(vocabulary, dtype):
     assert dtype_for(vocabulary) == dtype
+
+
+def test_a_tokenizer_that_came_with_a_model_and_lacks_roles_is_refused(dataset, tokenizer, make_context):
+    folder = Path(tokenizer.uri)
+    (folder / "roles.json").write_text(json.dumps({"end_of_text": "<|endoftext|>"}))
+    with pytest.raises(StageFailure, match="no token for fim_prefix, fim_middle, fim_suffix, fim_pad"):
+        run(BuildShards(dataset, ArtifactRef(str(folder), hash_folder(folder)[0])), make_context())

@@ -37,6 +37,8 @@ def document(path: str, content: str, split: str = "train", language: str = "Pyt
         "content_sha": content_sha(raw),
         "content": content,
         "tokens": len(content.split()),
+        "repository": "",
+        "author": "",
     }
 
 
