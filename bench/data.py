@@ -10,7 +10,7 @@ and installed stays in the folder, and is not part of the time.
 
     cleaning            every step but the parse check, against text-dedup and datatrove, which only deduplicate, and
                         data-juicer, whose recipe is the nearest to ours (on --peer-megabytes of the same rows)
-    cleaning_parsed     with the parse check
+    cleaning_parsed     with the parse check of six languages (PARSED)
     minhash, redaction  the kernels, against Daft's minhash and datatrove's PII formatter
     tokenizer_*         training and encoding against HF tokenizers, with equal merges and ids
     found_*             shares of the plants that were found; memory_*: of the largest process, for a quarter and the whole
@@ -43,6 +43,7 @@ import pyarrow.parquet as pq
 from bench import corpus, data_peers, data_plants, data_quality
 from bench.measured import Use, measured
 from worker.cleaning import with_parameters
+from worker.data.minhash import BANDS, BINS
 from worker.specs import IngestDataset, IngestRecipe, SourceSpec, StepSpec
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -51,6 +52,7 @@ STACK_BYTES = 2.7e12
 KERNEL_MEGABYTES = 48.0
 SLIDER_ROWS, SLIDER_MS = 1_000_000, 1000.0
 PAGES_PYTHON = ROOT / ".venv" / "controlplane" / "bin" / "python"
+PARSED = ("C", "Go", "Java", "JavaScript", "Python", "TypeScript")
 GOALS = {"text-dedup": 8.0, "datatrove": 8.0, "data-juicer": 15.0}
 
 
@@ -82,7 +84,7 @@ def ingest(name: str, rows: Path, folder: Path, *, parse: bool) -> Run:
     job = folder / "jobs" / name
     shutil.rmtree(job, ignore_errors=True)
     job.mkdir(parents=True)
-    steps = with_parameters(without=() if parse else ("parse",))
+    steps = with_parameters({"parse": {"languages": PARSED}}, without=() if parse else ("parse",))
     recipe = IngestRecipe(tuple(StepSpec(step["name"], step["parameters"]) for step in steps))
     spec = IngestDataset((SourceSpec("corpus", str(rows / "*.parquet"), kind="parquet"),), recipe)
     (job / "spec.json").write_text(json.dumps(dataclasses.asdict(spec)))
@@ -220,8 +222,8 @@ def projection(run: Run, rows: Path, n_bytes: int, report: Report) -> dict[str, 
         report.figure(f"the_stack_{phase.replace(' ', '_')}", value, sum(hours.values()), 1.0, "core-hours")
     say(
         f"The Stack (2.7 TB, about {documents / 1e6:.0f} M files of this size): {sum(hours.values()):.0f} core hours; "
-        f"{most} dominates with {hours[most] / sum(hours.values()):.0%}. Signatures would be {documents * 512 / 1e9:.0f} GB: "
-        "deduplication reads them on one machine, in passes over bands."
+        f"{most} dominates with {hours[most] / sum(hours.values()):.0%}. Keys and sketches would be "
+        f"{documents * (4 * BANDS + BINS) / 1e9:.0f} GB: deduplication reads them on one machine, in passes over bands."
     )
     return {"core_hours": hours, "documents": documents, "dominates": most}
 

@@ -20,6 +20,7 @@ import statistics
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode, urlsplit, urlunsplit
@@ -114,6 +115,7 @@ def measured(asked: argparse.Namespace, folder: Path) -> list[Page]:
     logging.getLogger("django.request").setLevel(logging.ERROR)  # pages that answer no GET are asked once each
     call_command("migrate", interactive=False, verbosity=0)
     project, user = fill_all(Sizes(asked.runs, asked.others, asked.points), folder)
+    import_module("controlplane.asgi")  # what the web process does once before its first request
     print(f"seeded in {time.monotonic() - begun:.0f} s", flush=True)
     client, stranger = Client(SERVER_NAME="localhost"), Client(SERVER_NAME="localhost")
     client.force_login(user, backend="django.contrib.auth.backends.ModelBackend")
@@ -137,6 +139,8 @@ EXAMPLES = {
     "evaluations": "e000000001",
     "suites": "u000000001",
     "baselines": "b000000001",
+    "contamination": "c000000001",
+    "imports": "i000000001",
     "deployments": "y000000001",
     "pipelines": "p000000001",
     "completions": "cmpl-1",
@@ -164,6 +168,7 @@ QUERIES = {
     "jobs:list": [{}, {"status": "failed"}, {"kind": "train_model"}],
     "datasets:rows": [{}, {"path": "src/42"}, {"content": "index + 4242"}],
     "pipeline:search": [{"q": "run-12"}],
+    "evaluation:contamination-problem": [{"task": "bench/1"}],
     "evaluation:compare": [{"ids": ",".join(f"e{n:09d}" for n in range(1, 11))}],
 }
 FOR_STRANGERS = {"access:sign-in"}
@@ -214,7 +219,7 @@ def value_of(part: str, name: str, route: str, slug: str) -> str:
         return str(SampleResult.objects.filter(evaluation="e000000001").values_list("pk", flat=True)[0])
     if part != "pk":
         return PARTS[part]
-    noun = route.split("<slug:slug>/")[1].split("/")[0]
+    noun = "imports" if name == "training:model-import" else route.split("<slug:slug>/")[1].split("/")[0]
     return str(TrainingRun.objects.get(pk="r000000001").job_id) if noun == "jobs" else EXAMPLES[noun]
 
 

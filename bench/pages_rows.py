@@ -37,6 +37,7 @@ METRICS = (
 MODELS = 20  # in the registry; the versions are spread over them
 LIVE = 8  # deployments that are ready, as many as a Triton holds
 SAMPLES = 400  # of the evaluation that is measured
+CHECKS = 40  # for contamination, and imports of models
 DOCUMENTS = 5_000  # of the one dataset that has files
 LOG_LINES = 20_000
 PREFIXES = {"DatasetVersion": "d", "Tokenizer": "t", "ShardSet": "s", "TrainingRun": "r", "ModelVersion": "m"}
@@ -49,6 +50,8 @@ PREFIXES |= {
     "Model": "g",
     "Dataset": "a",
     "Baseline": "b",
+    "ContaminationCheck": "c",
+    "ModelImport": "i",
 }
 STEPS = "TIMESTAMPTZ '2026-01-01' - n * INTERVAL '10 minutes'"  # a row's moment: number 1 is the newest
 
@@ -125,7 +128,7 @@ def fill_all(sizes: Sizes, folder: Path) -> tuple[Project, User]:
 def _jobs(sizes: Sizes, owned: dict[str, str]) -> None:
     counts = dict.fromkeys(
         ("ingest_dataset", "train_tokenizer", "build_shards", "evaluate_model", "deploy_model"), sizes.others
-    )
+    ) | {"find_contamination": CHECKS, "import_model": CHECKS}
     for kind, count in {**counts, "train_model": sizes.runs}.items():
         fill(
             row("jobs.Job"), count, **owned, id=job_key(kind), kind=f"'{kind}'", entry="''", title=f"'{kind} ' || n",
@@ -171,6 +174,9 @@ def _training(sizes: Sizes, owned: dict[str, str]) -> None:
          name="'run-' || n", shard_set_id=key("ShardSet", f"1 + (n - 1) % {sizes.others}"),
          model_id=key("Model", f"1 + n % {MODELS}"), recipe=f"{plain(RECIPE)} || jsonb_build_object('seed', n)",
          tags="ARRAY['bench', 'tag-' || (n % 7)]::varchar[]", metrics=metrics, counts=plain({"steps": 100}))  # fmt: skip
+    fill(row("training.ModelImport"), CHECKS, **made("import_model", owned), id=key("ModelImport"),
+         model_id=key("Model", "1"), location="'/srv/models/' || n || '.gguf'", decode_settings=plain({}),
+         counts=plain({"parameters": 4_000_000}), summary=plain({"origin": {"format": "gguf"}}))  # fmt: skip
     fill(row("training.Checkpoint"), 50, run_id=key("TrainingRun", "1"), step="n * 50", path="'checkpoint'",
          n_bytes="1000", at=STEPS)  # fmt: skip
     fill(row("training.ModelVersion"), sizes.others, **owned, id=key("ModelVersion"), run_id=key("TrainingRun"),
@@ -190,6 +196,14 @@ def _evaluation(sizes: Sizes, owned: dict[str, str]) -> None:
          dataset_version_id=key("DatasetVersion"), parameters=plain({"samples": 1}),
          counts=plain({"problems": SAMPLES}), summary=plain(SCORE))  # fmt: skip
     fill(row("evaluation.Baseline"), 20, **owned, id=key("Baseline"), name="'baseline-' || n")
+    fill(row("evaluation.ContaminationCheck"), CHECKS, **made("find_contamination", owned),
+         id=key("ContaminationCheck"), suite_id=key("Suite", "1 + n % 5"), dataset_version_id=key("DatasetVersion"),
+         counts=plain({"documents": DOCUMENTS}), summary=plain(CONTAMINATION))  # fmt: skip
+    fill(row("evaluation.ContaminationMatch"), 2 * SAMPLES, in_check_id=key("ContaminationCheck", "1"), rank="n",
+         task_id="'bench/' || n / 2", part="'reference'", kind="'renamed'", similarity="0.9", overlap="0.9",
+         n_shared="18", n_grams="20", document_id="md5(n::text)", path="'src/' || n || '.py'", source="'bench'",
+         language="'Python'", line_from="1", line_to="20", excerpt="repeat('x = 1' || chr(10), 20)",
+         probe="repeat('y = 1' || chr(10), 20)")  # fmt: skip
     samples = {"prompt": "'def f(n):'", "completion": "' return n'", "seconds": "0.1", "sample": "0"}
     samples |= {"outcome": "CASE WHEN n % 3 = 0 THEN 'passed' ELSE 'failed' END", "task_id": "'problem/' || n"}
     fill(row("evaluation.SampleResult"), SAMPLES, evaluation_id=key("Evaluation", "1"), **samples)
@@ -232,7 +246,7 @@ def _points(sizes: Sizes) -> None:
 
 @contextlib.contextmanager
 def _without_indexes(table: str) -> Iterator[None]:
-    """Indexes and constraints of a table are made again once it is full: row by row, 10 million took @@ s."""
+    """A table's indexes and constraints are dropped while it is filled and made again at once when it is full."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint"
@@ -311,7 +325,7 @@ TABLES = {
     " 0.93::FLOAT AS similarity",
 }
 SCORE = {
-    "pass_at_k": {"1": {"value": 0.31, "low": 0.27, "high": 0.35}},
+    "pass_at_k": {"1": {"value": 0.31, "low": 0.27, "high": 0.35, "n_problems": SAMPLES}},
     "held_out": {"held_out": {"all": {"bits_per_byte": 1.21, "perplexity": 9.3, "bytes": 90_000}}},
     "suite": {"name": "starter-python", "version": "0" * 64},
     "isolation": {"level": "bubblewrap", "zygote": True, "limits": {"cpu_seconds": 5.0}},
@@ -326,4 +340,14 @@ SCORE = {
     "samples_per_problem": 1,
     "seed": 17,
     "n_truncated": 3,
+}
+CONTAMINATION = {
+    "suite": SCORE["suite"],
+    "problems": {
+        f"bench/{n}": {"similarity": 0.9, "kind": "renamed", "part": "reference", "n_rows": 2} for n in range(SAMPLES)
+    },
+    "n_problems": SAMPLES,
+    "not_looked_for": {},
+    "not_renamed": [],
+    "asked": {"n_gram": 13, "renamed_n_gram": 20, "min_tokens": 8, "candidate_share": 0.25, "least_similarity": 0.7},
 }

@@ -177,8 +177,10 @@ def built_in_suite(*, project: Project, by: User | None, name: str) -> Suite:
 
 def add_built_in_suites(*, project: Project) -> None:
     """Make sure that what comes with Modelyard can be chosen; they belong to nobody."""
+    known = set(Suite.objects.filter(project=project, name__in=BUILT_IN).values_list("name", flat=True))
     for name in BUILT_IN:
-        built_in_suite(project=project, by=None, name=name)
+        if name not in known:
+            built_in_suite(project=project, by=None, name=name)
 
 
 @transaction.atomic

@@ -114,6 +114,7 @@ def context(evaluations: Sequence[Evaluation]) -> dict[str, Any]:
     comparable = [column.evaluation for column in beside if not column.differing]
     found: dict[str, Any] = {"columns": beside, "n_comparable": len(comparable)}
     found["ignoring"] = [one for one in evaluations if one.ignored]
+    found["are_imported"] = len(comparable) > 1 and bool(evaluations[0].harness)
     if len(comparable) > 1:
         found["matrix"] = matrix(comparable)
         found["languages"], found["radar"] = languages.table(comparable), languages.radar(comparable)

@@ -47,8 +47,10 @@ def conditions(score: Score) -> dict[str, Any]:
 
 def harness(score: Score) -> str:
     """What made the score: this yard, or the harness that it was imported from, with its version."""
-    told = score.get("harness") or {"name": "modelyard"}
-    return f"{told['name']} {told.get('version', '')}".strip()
+    told = score.get("harness")
+    if not told:
+        return "modelyard"
+    return f"{told['name']} {told['version']}" if told["version"] else f"{told['name']}, its version not told"
 
 
 def is_of_endpoint(score: Score) -> bool:
@@ -117,6 +119,8 @@ def _listed(values: Mapping[str, Any], names: list[str]) -> str:
 
 
 def _plain(value: Any) -> str:
+    if value is None:
+        return "not told"
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, list):

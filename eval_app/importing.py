@@ -56,9 +56,9 @@ def summary(result: ImportedResult) -> dict[str, Any]:
         "problems": problems,
         "suite": {"name": result.task, "version": f"{result.harness} {result.task} {result.task_version}".strip()},
         "isolation": {"level": NOT_KNOWN},
-        "engine": {"name": result.harness, "model": result.model},
+        "engine": {"name": result.harness},
         "decode": dict(result.decode),
-        "harness": {"name": result.harness, "version": result.version or NOT_KNOWN, "model": result.model},
+        "harness": {"name": result.harness, "version": result.version, "model": result.model},
     }
 
 

@@ -20,7 +20,7 @@ from eval_app.conditions import Difference
 from eval_app.models import Evaluation, Suite
 
 NEWEST = 1_000  # evaluations of a suite that are looked at
-MOST = 100  # rows of a table
+MOST = 50  # rows of a table, as in other lists
 
 _FIELDS = {
     "pk": "pk",

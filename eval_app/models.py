@@ -197,8 +197,14 @@ class Baseline(ProjectOwned):
 class _Short(models.Func):
     """A score without its lists of problems and texts, which are nine tenths of it: cut before it leaves the database."""
 
-    template = "(%(expressions)s - '{problems,held_out,contamination}'::text[])"
+    template = "(%(expressions)s - '{%(without)s}'::text[])"
     output_field = models.JSONField()
+
+    def __init__(self, expression: str, without: str, **extra: Any) -> None:
+        super().__init__(expression, without=without, **extra)
+
+
+_LISTS = "problems,contamination"
 
 
 SUBJECTS = ("model_version", "baseline", "checkpoint")
@@ -240,12 +246,16 @@ class EvaluationQuerySet(models.QuerySet["Evaluation"]):
     def for_leaderboard(self, suite: Suite) -> EvaluationQuerySet:
         """What can be ranked of a suite, newest first; `score` is the summary without its long lists."""
         done = self.finished().filter(suite=suite).order_by("-created_at", "-id")
-        return done.annotate(score=_Short("summary"), subject_label=SUBJECT_LABEL)
+        return done.annotate(score=_Short("summary", f"{_LISTS},held_out"), subject_label=SUBJECT_LABEL)
 
     def newest_finished(self) -> EvaluationQuerySet:
         """Of each model version the evaluation whose score counts: the newest that is done."""
         done = self.finished().filter(model_version__isnull=False).made_here().select_related("suite")
         return done.order_by("model_version", "-created_at", "-id").distinct("model_version")
+
+    def in_short(self) -> EvaluationQuerySet:
+        """With `told` short of the lists of problems: fifty whole scores on a page are 3 MB of JSON, half of its time."""
+        return self.defer("summary").annotate(score=_Short("summary", f"{_LISTS},excluded"))
 
     def made_here(self) -> EvaluationQuerySet:
         """Those that the yard judged itself: none that was imported."""
@@ -323,9 +333,15 @@ class Evaluation(MadeByJob):
         return self.job.status if self.job else "imported"
 
     @property
+    def told(self) -> dict[str, Any]:
+        """The summary, or as much of it as `in_short` read."""
+        score: dict[str, Any] | None = self.__dict__.get("score")
+        return self.summary if score is None else score
+
+    @property
     def pass_at_1(self) -> float:
         """Share of problems solved at the first try, 0 to 1; only a ready evaluation has it."""
-        return float(self.summary["pass_at_k"]["1"]["value"])
+        return float(self.told["pass_at_k"]["1"]["value"])
 
     @property
     def ignored(self) -> dict[str, str]:
@@ -335,7 +351,7 @@ class Evaluation(MadeByJob):
     @property
     def n_tokens(self) -> int | None:
         """That the model read and wrote; None where the score does not say it."""
-        told = self.summary.get("cost") or {}
+        told = self.told.get("cost") or {}
         found = [told[name] for name in ("prompt_tokens", "completion_tokens") if told.get(name) is not None]
         return sum(found) if found else None
 
@@ -346,7 +362,7 @@ class Evaluation(MadeByJob):
 
     def bits_by_split(self) -> dict[str, float]:
         """Bits per byte over all languages, by held-out split; empty when no dataset was given."""
-        splits = self.summary.get("held_out") or {}
+        splits = self.told.get("held_out") or {}
         return {split: row["all"]["bits_per_byte"] for split, row in splits.items() if "all" in row}
 
     @property

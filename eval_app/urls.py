@@ -34,12 +34,18 @@ urlpatterns = [
     path("projects/<slug:slug>/baselines/<str:pk>/edit", baseline_views.baseline_edit, name="baseline-edit"),
     path("projects/<slug:slug>/baselines/<str:pk>/archive", baseline_views.baseline_archive, name="baseline-archive"),
     path("projects/<slug:slug>/baselines/<str:pk>/restore", baseline_views.baseline_restore, name="baseline-restore"),
-    path("projects/<slug:slug>/contamination/find", contamination_views.contamination_find, name="contamination-find"),
     path(
-        "projects/<slug:slug>/contamination/<str:pk>/", contamination_views.contamination_detail, name="contamination"
+        "projects/<slug:slug>/suites/contamination/find",
+        contamination_views.contamination_find,
+        name="contamination-find",
     ),
     path(
-        "projects/<slug:slug>/contamination/<str:pk>/problem",
+        "projects/<slug:slug>/suites/contamination/<str:pk>/",
+        contamination_views.contamination_detail,
+        name="contamination",
+    ),
+    path(
+        "projects/<slug:slug>/suites/contamination/<str:pk>/problem",
         contamination_views.contamination_problem,
         name="contamination-problem",
     ),

@@ -23,7 +23,7 @@ BY_PROBLEM = (Key("task_id", descending=False), Key("sample", descending=False))
 
 @project_view(Role.VIEWER)
 def evaluation_list(request: MemberRequest, project: Project) -> HttpResponse:
-    page = page_of(Evaluation.objects.for_list(project).filter(archived_at=None), request.GET)
+    page = page_of(Evaluation.objects.for_list(project).in_short().filter(archived_at=None), request.GET)
     return render(request, "evaluation/list.html", {"page": page})
 
 

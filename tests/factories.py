@@ -479,10 +479,12 @@ def make_evaluation(
 CONTAMINATED = "starter/0"
 
 
-def make_contamination_check(suite: Any, version: Any, problems: tuple[str, ...] = (CONTAMINATED,), **more: Any) -> Any:
+def make_contamination_check(
+    suite: Any, dataset_version: Any, problems: tuple[str, ...] = (CONTAMINATED,), suite_version: str = ""
+) -> Any:
     """A finished check of a suite in a dataset version, in which each of `problems` has a verbatim and a renamed row.
 
-    `more`: version=, the suite's, if not that of make_evaluation's score.
+    suite_version: that of make_evaluation's score unless another is given.
     """
     from eval_app.contamination_models import ContaminationCheck, ContaminationMatch
 
@@ -490,12 +492,12 @@ def make_contamination_check(suite: Any, version: Any, problems: tuple[str, ...]
     asked = {"languages": [], "n_gram": 13, "renamed_n_gram": 20, "min_tokens": 8}
     asked |= {"candidate_share": 0.25, "least_similarity": 0.7}
     check = ContaminationCheck.objects.create(
-        project=version.project,
-        job=finished_job(version.project, "find_contamination", f"Look for {suite} in {version}"),
+        project=dataset_version.project,
+        job=finished_job(dataset_version.project, "find_contamination", f"Look for {suite} in {dataset_version}"),
         suite=suite,
-        dataset_version=version,
+        dataset_version=dataset_version,
         uri="file:///nowhere/contamination",
-        sha256=sha(f"contamination {suite} {version.pk}"),
+        sha256=sha(f"contamination {suite} {dataset_version.pk}"),
         n_bytes=9_000,
         counts={
             "documents": 1160,
@@ -505,7 +507,7 @@ def make_contamination_check(suite: Any, version: Any, problems: tuple[str, ...]
             "contaminated": len(problems),
         },
         summary={
-            "suite": {"name": suite.name, "version": more.get("version", sha(suite.name))},
+            "suite": {"name": suite.name, "version": suite_version or sha(suite.name)},
             "problems": worst,
             "n_problems": 40,
             "not_looked_for": {"starter/9": "fewer than 8 tokens"},

@@ -239,13 +239,14 @@ class Alias(models.TextChoices):
 
 class PromotionQuerySet(models.QuerySet["Promotion"]):
     def current(self, project: Project) -> PromotionQuerySet:
-        """The promotion in force of each (model, alias)."""
-        return (
-            self.filter(model__project=project, applied_at__isnull=False)
-            .order_by("model", "alias", "-applied_at", "-id")
-            .distinct("model", "alias")
-            .select_related("model", "to_version__model", "from_version")
-        )
+        """The promotion in force of each (model, alias).
+
+        Ids first, then what they hang on: the database sorted all promotions of the project with their versions joined on.
+        """
+        applied = self.filter(model__project=project, applied_at__isnull=False)
+        newest = applied.order_by("model", "alias", "-applied_at", "-id").distinct("model", "alias")
+        found = self.filter(pk__in=newest.values("pk")).select_related("model", "to_version__model", "from_version")
+        return found.order_by("model", "alias")
 
 
 class Promotion(models.Model):

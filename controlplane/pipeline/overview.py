@@ -11,6 +11,8 @@ from controlplane.pipeline.models import Pipeline
 from eval_app.models import Evaluation
 from training_app.models import Alias, Promotion, TrainingRun
 
+STANDING = 12  # of a project with many models the registry shows the rest
+
 
 def context(project: Project) -> dict[str, Any]:
     jobs = Job.objects.for_list(project)
@@ -19,14 +21,22 @@ def context(project: Project) -> dict[str, Any]:
         "running": list(jobs.active()[:10]),
         "recent": list(jobs.exclude(status__in=["queued", "running"])[:6]),
         "standing": _standing(project),
-        "runs": list(TrainingRun.objects.for_list(project).filter(archived_at=None)[:5]),
+        "runs": list(TrainingRun.objects.for_table(project).filter(pk__in=_newest_runs(project))),
     }
 
 
+def _newest_runs(project: Project) -> list[str]:
+    """Ids first, from the list's own index: with all that a row shows joined on, five runs took 20 ms to find."""
+    runs = TrainingRun.objects.filter(project=project, archived_at=None).order_by("-created_at", "-id")
+    return list(runs.values_list("pk", flat=True)[:5])
+
+
 def _standing(project: Project) -> list[dict[str, Any]]:
-    """Each alias in force, with its version's latest score; production first."""
+    """The aliases in force, production first, at most STANDING: each with its version's latest score."""
     order = {Alias.PRODUCTION: 0, Alias.STAFF: 1, Alias.CANDIDATE: 2}
     current = sorted(Promotion.objects.current(project), key=lambda row: (order[Alias(row.alias)], row.model.name))
-    finished = Evaluation.objects.newest_finished().filter(model_version__in={row.to_version_id for row in current})
+    current = current[:STANDING]
+    versions = {row.to_version_id for row in current}
+    finished = Evaluation.objects.newest_finished().in_short().filter(model_version__in=versions)
     scores = {evaluation.model_version_id: evaluation for evaluation in finished}
     return [{"promotion": row, "evaluation": scores.get(row.to_version_id)} for row in current]

@@ -94,7 +94,7 @@ def test_a_folder_is_imported_and_its_funnel_fills_without_a_reload(signed_in_pa
 
     thread = ingest(DatasetVersion.objects.get())
     funnel = page.locator("#funnel")
-    expect(funnel.get_by_text("unknown-language")).to_be_visible(timeout=60_000)
+    expect(funnel.get_by_text("unknown-language")).to_be_visible(timeout=180_000)
     thread.join(10)
     expect(page.locator(".head")).to_contain_text("succeeded")
     assert page.evaluate("window.untouched")

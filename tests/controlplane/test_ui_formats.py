@@ -117,7 +117,7 @@ def test_a_sort_link_turns_round_and_drops_the_cursor():
     again = render("{% sort_link 'loss' 'Loss' %}", request=RequestFactory().get("/?sort=loss"))
     assert 'href="?q=a&amp;sort=loss"' in first
     assert 'href="?sort=-loss"' in again
-    assert 'aria-sort="ascending"' in again
+    assert 'data-order="ascending"' in again
 
 
 def test_the_strip_has_eight_kinds_and_says_what_is_missing():

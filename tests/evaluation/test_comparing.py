@@ -165,6 +165,12 @@ def test_each_version_stands_once_by_its_newest_comparable_score(chain):
     assert [item.name for item in old.differing] == ["problems"]
 
 
+def test_scores_without_the_same_problems_stand_apart(chain):
+    judged(chain.version, {0})
+    other = judged(chain.version, {0}, number=2, excluded=[{"task_id": "starter/3", "why": "its reference fails"}])
+    assert all(len(table.rows) == 1 for table in leaderboard.groups(other.suite))
+
+
 def test_a_leaderboard_takes_one_query_and_leaves_the_lists_in_the_database(chain, django_assert_num_queries):
     for number in range(2, 8):
         judged(chain.version, {0}, number=number)

@@ -13,7 +13,7 @@ from eval_app import actions, contamination, export, jobs
 from eval_app.contamination_models import ContaminationCheck
 from tests import factories
 
-PAGE = "/projects/demo/contamination/"
+PAGE = "/projects/demo/suites/contamination/"
 
 
 @pytest.fixture
@@ -128,17 +128,14 @@ def test_when_every_problem_was_found_there_is_no_clean_score(scored, chain, gra
 
 
 def test_a_check_of_another_version_of_the_suite_says_nothing_of_this_score(scored, chain, grace_client):
-    factories.make_contamination_check(scored.suite, chain.dataset_version, version="older")
+    factories.make_contamination_check(scored.suite, chain.dataset_version, suite_version="older")
     standing = contamination.of_evaluation(scored)
     assert standing.check is None and standing.other is not None and standing.found == []
     assert b"of another version of" in grace_client.get(f"/projects/demo/evaluations/{scored.pk}/").content
 
 
 def test_a_model_from_elsewhere_says_that_its_training_data_is_unknown(scored, chain, grace_client):
-    version = factories.make_model_version(chain.run, number=2)
-    version.run = None
-    version.save()
-    scored.model_version = version
+    scored.model_version = factories.make_imported_version(chain.run.project)
     scored.save()
     assert contamination.of_evaluation(scored).data is None
     assert b"training data unknown" in grace_client.get(f"/projects/demo/evaluations/{scored.pk}/").content
@@ -155,7 +152,7 @@ def test_pass_at_k_is_the_stages_own(n, c, k, share):
 def test_a_checks_page_leads_from_a_problem_to_its_rows_side_by_side(scored, chain, grace_client):
     check = factories.make_contamination_check(scored.suite, chain.dataset_version)
     page = grace_client.get(f"{PAGE}{check.pk}/").content.decode()
-    assert f"{PAGE}{check.pk}/problem?task=starter/0" in page
+    assert f"{PAGE}{check.pk}/problem?task=starter%2F0" in page
     rows = grace_client.get(f"{PAGE}{check.pk}/problem", {"task": "starter/0"})
     text = rows.content.decode()
     assert "shop/verbatim.py" in text

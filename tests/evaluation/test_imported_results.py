@@ -101,6 +101,15 @@ def test_what_is_imported_stands_apart_and_says_what_is_not_known(chain, project
     assert "imported from lm-eval" in version
 
 
+def test_two_models_of_one_harness_share_a_table_and_are_compared_with_a_warning(project, grace_client):
+    (one,), _ = imported(project)
+    (two,), _ = imported(project, lm_eval(LM_EVAL | {"model_name": "org/coder-3b"}), baseline="coder-3b")
+    (table,) = leaderboard.groups(one.suite)
+    assert [str(row) for row in table.rows] == ["coder-1b", "coder-3b"]
+    page = grace_client.get("/projects/demo/evaluations/compare", {"ids": f"{one.pk},{two.pk}"}).content.decode()
+    assert "that their sandboxes judged alike is not known" in page
+
+
 def test_a_file_from_elsewhere_opens_no_gate(chain, project):
     imported(project, baseline="", model_version=chain.version, suite=chain.evaluation.suite)
     assert gate.latest_evaluation(chain.version) == chain.evaluation

@@ -58,7 +58,7 @@ def test_a_choice_that_may_be_empty_cleans_to_none_and_one_that_may_not_is_refus
     form = EvaluationForm({}, project=project)
     form.is_valid()
     assert form.cleaned_data["dataset_version"] is None
-    assert form.errors["model_version"] == ["This field is required."]
+    assert form.errors["suite"] == ["This field is required."]
 
 
 def test_a_link_that_names_an_id_shows_its_name(grace_client, project, version):
@@ -99,7 +99,7 @@ def test_a_form_carries_the_newest_rows_only_and_asks_once_for_them(grace_client
         factories.make_dataset_version(project, number=number + 1)
     page = reverse("datasets:tokenizer-new", args=[project.slug])
     grace_client.get(page)
-    with django_assert_num_queries(5):  # session, person, project, role, the newest rows
+    with django_assert_num_queries(4):  # session, person, project with role, the newest rows
         shown = grace_client.get(page).content.decode()
     assert shown.count('<option value="python-code') == SHOWN
     assert f"v{SHOWN + 10}" in shown and '"python-code v10"' not in shown

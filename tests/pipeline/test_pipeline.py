@@ -231,7 +231,7 @@ def test_up_is_exact_and_down_is_the_newest(chain):
 def test_the_palette_finds_every_kind_by_name(chain, project, grace_client):
     actions.start_pipeline(project=project, by=None, name="one more", plan={})
     found = grace_client.get("/projects/demo/search", {"q": "One"}).json()
-    kinds = ["run", "model", "dataset", "tokenizer", "deployment", "pipeline"]
+    kinds = ["run", "model", "dataset", "tokenizer", "evaluation", "deployment", "pipeline"]
     assert [row["kind"] for row in found] == kinds
     assert all(grace_client.get(row["url"]).status_code == 200 for row in found)
 

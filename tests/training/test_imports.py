@@ -121,6 +121,7 @@ def test_its_lineage_says_that_what_was_before_is_elsewhere(project):
 
 
 def test_it_is_evaluated_deployed_and_let_through_the_gate_as_any_other(ada_client, project):
+    factories.make_chain(project, "home-grown")
     version = factories.make_imported_version(project)
     evaluation, deployment = factories.make_evaluation(version), factories.make_deployment(version)
     assert all(rule.passed for rule in gate.check(version))
@@ -128,7 +129,7 @@ def test_it_is_evaluated_deployed_and_let_through_the_gate_as_any_other(ada_clie
     for path in (f"evaluations/{evaluation.pk}/", f"deployments/{deployment.pk}/", "search?q=published"):
         shown(ada_client, f"/projects/demo/{path}")
     board = shown(ada_client, f"/projects/demo/evaluations/leaderboard?suite={evaluation.suite_id}")
-    assert "published v1" in board
+    assert "published v1" in board and "home-grown v1" in board
 
 
 def test_the_models_list_asks_the_same_number_of_questions_however_long_it_is(

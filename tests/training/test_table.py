@@ -110,11 +110,11 @@ def test_pages_go_on_where_the_last_one_ended_whatever_the_order(shards, grace_c
 def test_the_list_asks_the_same_few_queries_however_many_runs_there_are(
     runs, shards, grace_client, django_assert_num_queries
 ):
-    with django_assert_num_queries(9):  # session, person, project, role, views, counts, ids, rows, names of columns
+    with django_assert_num_queries(8):  # session, person, project with role, views, counts, ids, rows, names of columns
         grace_client.get(LIST, {"sort": "metrics.loss/val"})
     for number in range(12):
         factories.make_training_run(shards, f"more-{number}")
-    with django_assert_num_queries(9):
+    with django_assert_num_queries(8):
         grace_client.get(LIST, {"sort": "metrics.loss/val"})
 
 

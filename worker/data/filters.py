@@ -27,7 +27,7 @@ from worker.data import lines
 from worker.data.comments import comment_share
 from worker.data.kernels import kernel
 from worker.data.lines import Ints, buffer_of
-from worker.data.patterns import PatternSet
+from worker.data.patterns import PatternSet, made_once
 
 Bytes = npt.NDArray[np.uint8]
 Shares = npt.NDArray[np.float64]
@@ -201,7 +201,7 @@ def _visible(content: pa.Array, languages: pa.Array) -> Shares:
     return visible
 
 
-@cache
+@made_once
 def _encoded() -> PatternSet:
     return PatternSet(ENCODED_PATTERNS)
 

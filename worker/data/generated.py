@@ -21,7 +21,7 @@ import re2
 from worker.data.generated_rules import RULES, Rule, Where
 from worker.data.kernels import kernel
 from worker.data.lines import NEWLINE, Bytes, Ints, buffer_of
-from worker.data.patterns import PatternSet
+from worker.data.patterns import PatternSet, made_once
 
 KINDS = ("generated", "minified", "vendored")
 # The widest windows of the rules: 40 lines of Go, 31 of HTML, and the last two lines.
@@ -66,7 +66,7 @@ def _chosen(kinds: frozenset[str], without: frozenset[str]) -> tuple[Rule, ...]:
     return tuple(rule for rule in RULES if rule.kind in kinds and rule.name not in without)
 
 
-@cache
+@made_once
 def _paths(rules: tuple[Rule, ...]) -> PatternSet:
     return PatternSet([f"(?m){rule.path}" for rule in rules])
 
@@ -127,7 +127,7 @@ def _patterns() -> tuple[str, ...]:
     return tuple({where.pattern: None for rule in RULES for where in rule.where if where.first is not None})
 
 
-@cache
+@made_once
 def _windowed() -> PatternSet:
     return PatternSet([f"(?m){pattern}" for pattern in _patterns()])
 

@@ -122,7 +122,7 @@ def _lm_eval_task(
     config, own = _mapping(raw, "config"), _mapping(_mapping(raw, "configs"), task)
     decode = dict(_mapping(own, "generation_kwargs"))
     decode |= {name: own[name] for name in ("repeats", "num_fewshot") if own.get(name) is not None}
-    decode |= {name: config[name] for name in _LM_EVAL_DECODE if config.get(name) is not None}
+    decode |= {name: config[name] for name in _LM_EVAL_DECODE if config.get(name) not in (None, "", {})}
     counted = _mapping(_mapping(raw, "n-samples"), task).get("effective", raw["results"][task].get("sample_len"))
     return ImportedResult(
         LM_EVAL,

@@ -23,6 +23,8 @@ from worker.specs import DecodeSettings
 
 BLOCK_TOKENS = 32  # of the CPU plugin's paged cache
 CACHE_BYTES = 256 * 2**20
+# Of an imported model with a context of 32,768 tokens, four would be 8 GB and more: then as many as fit in here.
+MOST_CACHE_BYTES = 2 * 2**30
 MIN_CONTEXTS = 4
 FINISH = {genai.GenerationFinishReason.STOP: "stop", genai.GenerationFinishReason.LENGTH: "length"}
 
@@ -92,10 +94,13 @@ def _generation_config(
 
 
 def _cache_blocks(config: dict[str, int]) -> int:
-    """Blocks that fill CACHE_BYTES, but never fewer than MIN_CONTEXTS full contexts need."""
+    """Blocks that fill CACHE_BYTES, or that MIN_CONTEXTS full contexts need, within MOST_CACHE_BYTES; never fewer than
+    one context needs.
+    """
     heads = config["num_attention_heads"]
     head_size = config.get("head_dim") or config["hidden_size"] // heads
     key_values = 2 * config["num_hidden_layers"] * config.get("num_key_value_heads", heads) * head_size
     block_bytes = key_values * BLOCK_TOKENS * 4
-    needed = MIN_CONTEXTS * -(-config.get("max_position_embeddings", 2048) // BLOCK_TOKENS)
-    return max(CACHE_BYTES // block_bytes, needed)
+    one = -(-config.get("max_position_embeddings", 2048) // BLOCK_TOKENS)
+    needed = min(MIN_CONTEXTS * one, MOST_CACHE_BYTES // block_bytes)
+    return max(CACHE_BYTES // block_bytes, needed, one)

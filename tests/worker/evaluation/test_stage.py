@@ -172,6 +172,43 @@ def test_a_failing_sandbox_is_no_failure_of_the_model(
     assert summary["outcomes"]["sandbox_failed"] == 1
 
 
+def test_a_k_that_a_failing_sandbox_left_too_few_samples_for_is_not_reported(
+    spec: EvaluateModel, context: Context, use_engine: UseEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, failed = scorers.run, []
+
+    def once(program: Any, limits: Any, isolation: Any) -> Verdict:
+        if "'hello ' + name + ''" in program.source and not failed:
+            failed.append(program)
+            return Verdict("sandbox_failed")
+        return real(program, limits, isolation)
+
+    monkeypatch.setattr(scorers, "run", once)
+    answers = {prompt: Answer(reference) for prompt, reference, _ in PROBLEMS.values()}
+    use_engine(TableEngine({**answers, PROBLEMS["greet"][0]: Answer(" 'hello ' + name + ''")}))
+    summary = stage.run(dataclasses.replace(spec, samples=2, ks=(1, 2)), context).summary
+    assert set(summary["pass_at_k"]) == set(summary["by_language"]["python"]) == {"1"}
+    assert [(row["n"], row["c"]) for row in summary["problems"]] == [(2, 2), (2, 2), (1, 1)]
+
+
+def test_a_body_that_closed_its_braces_is_not_truncated_whatever_came_after(
+    spec: EvaluateModel, context: Context, use_engine: UseEngine, suite_path: Path
+) -> None:
+    prompt, rest = "function twice(n) {\n", "\n\nfunction other() { // it's"
+    row = {"task_id": "js", "language": "javascript", "prompt": prompt, "reference": "  return n * 2;\n}\n"}
+    suite_path.write_text(json.dumps({**row, "tests": "require('assert').strictEqual(twice(3), 6);\n"}) + "\n")
+    use_engine(TableEngine({prompt: Answer(f"  return n * 2;\n}}{rest}", finish_reason="length")}))
+    try:
+        outcome = stage.run(spec, context)
+    except StageFailure as failure:
+        if failure.code != "evaluation:app:runtime-missing":
+            raise
+        pytest.skip(failure.message)
+    (sample,) = read_samples(outcome)
+    assert (sample["completion"], sample["outcome"], sample["truncated"]) == ("  return n * 2;\n}", "passed", False)
+    assert outcome.summary["n_truncated"] == 0
+
+
 def test_a_sandbox_that_fails_for_every_program_is_a_refusal_and_no_score(
     spec: EvaluateModel, context: Context, use_engine: UseEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -162,3 +162,13 @@ def test_a_completion_continues_the_prompt_as_it_was_typed(
     core = Script(reference, answers)
     assert Engine(core, reference.prompter, DecodeSettings()).complete(prompt).text == text
     assert core.asked == list(answers)
+
+
+def test_a_long_context_takes_no_more_memory_than_one_of_it_needs_or_two_gigabytes_hold():
+    from worker.serving.openvino_core import BLOCK_TOKENS, _cache_blocks
+
+    model = {"num_attention_heads": 16, "hidden_size": 2048, "num_hidden_layers": 28, "num_key_value_heads": 8}
+    block_bytes = 2 * 28 * 8 * 128 * 4 * BLOCK_TOKENS
+    assert _cache_blocks({**model, "max_position_embeddings": 256}) * block_bytes <= 2**28
+    assert _cache_blocks({**model, "max_position_embeddings": 4096}) * block_bytes <= 2**31
+    assert _cache_blocks({**model, "max_position_embeddings": 131_072}) == 131_072 // BLOCK_TOKENS

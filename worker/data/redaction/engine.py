@@ -11,14 +11,13 @@ import re
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import re2
 
-from worker.data.patterns import PatternSet
+from worker.data.patterns import PatternSet, made_once
 from worker.data.redaction.addresses import ADDRESSES
 from worker.data.redaction.assignments import ASSIGNMENTS, PRIVATE_KEYS
 from worker.data.redaction.providers import PROVIDERS
@@ -147,11 +146,11 @@ def _first_of_overlapping(spans: Iterator[_Span]) -> list[_Span]:
     return kept
 
 
-@cache
+@made_once
 def _clues() -> PatternSet:
     return PatternSet([rule.clue or rule.pattern for rule in RULES])
 
 
-@cache
+@made_once
 def _compiled() -> tuple[Any, ...]:
     return tuple(re2.compile(rule.pattern.encode()) for rule in RULES)
