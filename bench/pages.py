@@ -147,6 +147,9 @@ EXAMPLES = {
     "people": "1",
     "tokens": "1",
 }
+# Where the first word of an address does not say of what the id is.
+OTHER_NOUNS = {"training:model-import": "imports", "evaluation:contamination": "contamination"}
+OTHER_NOUNS["evaluation:contamination-problem"] = "contamination"
 PARTS = {"document_id": "7".zfill(32), "other_id": "8".zfill(32), "other_pk": "d000000001", "reason": "duplicate"}
 PARTS |= {"chart": "loss", "alias": "staff", "app_label": "jobs", "kind": "csv", "sample": "1"}
 QUERIES = {
@@ -219,7 +222,7 @@ def value_of(part: str, name: str, route: str, slug: str) -> str:
         return str(SampleResult.objects.filter(evaluation="e000000001").values_list("pk", flat=True)[0])
     if part != "pk":
         return PARTS[part]
-    noun = "imports" if name == "training:model-import" else route.split("<slug:slug>/")[1].split("/")[0]
+    noun = OTHER_NOUNS.get(name) or route.split("<slug:slug>/")[1].split("/")[0]
     return str(TrainingRun.objects.get(pk="r000000001").job_id) if noun == "jobs" else EXAMPLES[noun]
 
 

@@ -183,7 +183,11 @@ class RowSearchForm(forms.Form):
             ("held_out_source", "held-out source"),
         ],
     )
-    outcome = forms.ChoiceField(required=False, choices=[("", "kept rows"), ("dropped", "dropped rows")])
+    outcome = forms.ChoiceField(
+        required=False,
+        choices=[("", "kept rows"), ("dropped", "dropped rows")],
+        widget=forms.Select(attrs={"aria-label": "Kept or dropped"}),
+    )
     reason = forms.ChoiceField(required=False)
     size_from = forms.IntegerField(required=False, min_value=0, max_value=2**62, label="Bytes from")
     size_to = forms.IntegerField(required=False, min_value=0, max_value=2**62, label="Bytes to")
