@@ -13,7 +13,6 @@ allows, see the same samples in the same order, and are scored by the same funct
 
 Each figure is one line, `figure NAME ours=X peer=Y ratio=R goal=G unit=U`, and all are in
 bench/results/training.json. The speeds' ratios should reach their goal, that of bits per byte should not exceed it.
-Needs bench/requirements.txt in the worker's environment.
 """
 
 from __future__ import annotations

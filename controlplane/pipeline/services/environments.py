@@ -72,12 +72,8 @@ class Environment:
 
 def environments(purpose: str) -> list[Environment]:
     """Both environments for one of PURPOSES. What tests and benchmarks need comes on top of what a yard needs."""
-    tools = {"run": (), "test": ("requirements-dev.txt",), "bench": ()}[purpose]
-    worker_tools = {
-        "run": (),
-        "test": ("worker/requirements-dev.txt", "worker/requirements-scale.txt"),
-        "bench": ("bench/requirements.txt",),
-    }[purpose]
+    tools = ("requirements-dev.txt",) if purpose == "test" else ()
+    worker_tools = ("worker/requirements-dev.txt", "worker/requirements-scale.txt") if purpose == "test" else ()
     models = () if purpose == "run" else ("worker/requirements-models.txt",)
     return [
         Environment("controlplane", "the control plane", (Step(("requirements.txt", *tools)),)),

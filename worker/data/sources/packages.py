@@ -2,7 +2,7 @@
 
     PKG-INFO, METADATA     sdist and wheel   packaging.python.org/specifications/core-metadata
     Cargo.toml             crate             doc.rust-lang.org/cargo/reference/manifest.html
-    package.json           npm               docs.npmjs.com/cli/configuring-npm/package-json
+    package.json           npm               the manual page package.json(5) of npm
 
 A home page counts as the repository only where it lies on a forge. What cannot be parsed says nothing: a broken metadata
 file is no reason to lose a package's code.
